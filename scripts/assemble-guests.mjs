@@ -1,0 +1,118 @@
+#!/usr/bin/env node
+// Makes, for every crates/test-guests/guests/NAME.s, the program's bytes (NAME.bin) and its listing
+// (NAME.lst), and for all of them guests.json, which tells tests where to load each. All are checked in, so
+// that only who changes a guest needs binutils. `--check` changes nothing and fails when a checked-in file is
+// not what would be made.
+//
+// The sources say it all: `.code16`, `.code32` or `.code64` is the mode, `.org` the load address, and the
+// first byte is the entry. They are assembled for address 0 with `.org` as padding, so that addresses and
+// bytes in a listing are those that the guest has in memory; the padding is cut off the binary.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const guests = fileURLToPath(new URL('../crates/test-guests/guests/', import.meta.url));
+
+const modes = {
+  '.code16': { mode: 'real16', assembler: '--32', linker: 'elf_i386' },
+  '.code32': { mode: 'protected32', assembler: '--32', linker: 'elf_i386' },
+  '.code64': { mode: 'long64', assembler: '--64', linker: 'elf_x86_64' },
+};
+
+/** The value of a directive that must stand in `source` exactly once. */
+function directive(file, source, pattern, what) {
+  const found = [...source.matchAll(pattern)];
+  if (found.length !== 1) {
+    throw new Error(`${file}: ${what} must stand there exactly once, not ${found.length} times`);
+  }
+  return found[0][1];
+}
+
+/** Assembles one guest. Tools run in the sources' folder, so that no path gets into a listing. */
+function assemble(name, scratch) {
+  const file = `${name}.s`;
+  const source = readFileSync(join(guests, file), 'utf8');
+  const { mode, assembler, linker } =
+    modes[directive(file, source, /^(\.code(?:16|32|64))$/gm, '.code16, .code32 or .code64')];
+  const loadAddress = Number(directive(file, source, /^\.org (0x[0-9a-f]+)$/gm, '.org 0xADDRESS'));
+  const [object, linked, raw, listing] = ['o', 'elf', 'bin', 'lst'].map((ending) =>
+    join(scratch, `${name}.${ending}`),
+  );
+  const run = (tool, args) =>
+    execFileSync(tool, args, { cwd: guests, stdio: ['ignore', 'inherit', 'inherit'] });
+  const columns = ['--listing-lhs-width=2', '--listing-rhs-width=120', '--listing-cont-lines=100'];
+  const flags = [assembler, '--fatal-warnings', '-mx86-used-note=no', `-aln=${listing}`, ...columns];
+  run('as', [...flags, '-o', object, file]);
+  run('ld', ['-m', linker, '-Ttext', '0', '-e', '0', '-o', linked, object]);
+  run('objcopy', ['-O', 'binary', '-j', '.text', linked, raw]);
+  return {
+    metadata: { name, mode, loadAddress, entry: loadAddress, file: `${name}.bin` },
+    bytes: readFileSync(raw).subarray(loadAddress),
+    listing: tidy(readFileSync(listing, 'utf8')),
+  };
+}
+
+/** The assembler's listing without blanks at line ends, and without the zeros that `.org` pads with. */
+function tidy(listing) {
+  const lines = listing.split('\n').map((line) => line.trimEnd());
+  const origin = lines.findIndex((line) => /\t\.org /.test(line));
+  const number = lines[origin].slice(0, 5);
+  const source = lines[origin].indexOf('\t');
+  const end = lines.findIndex((line, index) => index > origin && !line.startsWith(number));
+  const bare = number.padEnd(source) + lines[origin].slice(source);
+  return `${[...lines.slice(0, origin), bare, ...lines.slice(end)].join('\n').trimEnd()}\n`;
+}
+
+function main(args) {
+  const check = args.length === 1 && args[0] === '--check';
+  if (args.length > 0 && !check) {
+    throw new Error('usage: assemble-guests.mjs [--check]');
+  }
+  const names = readdirSync(guests)
+    .filter((file) => file.endsWith('.s'))
+    .map((file) => file.slice(0, -'.s'.length))
+    .toSorted();
+  const made = new Map();
+  const scratch = mkdtempSync(join(tmpdir(), 'assemble-guests-'));
+  try {
+    const all = names.map((name) => assemble(name, scratch));
+    for (const { metadata, bytes, listing } of all) {
+      made.set(metadata.file, bytes);
+      made.set(`${metadata.name}.lst`, Buffer.from(listing));
+    }
+    const metadata = all.map((guest) => guest.metadata);
+    made.set('guests.json', Buffer.from(`${JSON.stringify(metadata, null, 2)}\n`));
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+
+  const present = readdirSync(guests).filter((file) => /\.(bin|lst|json)$/.test(file));
+  const isMade = (file) => present.includes(file) && made.get(file).equals(readFileSync(join(guests, file)));
+  const stale = [...made.keys()].filter((file) => !isMade(file));
+  const orphaned = present.filter((file) => !made.has(file));
+  if (check) {
+    for (const file of stale) {
+      console.error(`${file} is not what its source makes`);
+    }
+    for (const file of orphaned) {
+      console.error(`${file} has no source`);
+    }
+    if (stale.length + orphaned.length > 0) {
+      console.error('run: node scripts/assemble-guests.mjs');
+      process.exitCode = 1;
+    }
+    return;
+  }
+  for (const file of stale) {
+    writeFileSync(join(guests, file), made.get(file));
+  }
+  for (const file of orphaned) {
+    rmSync(join(guests, file));
+  }
+  console.log(`${names.length} guests, ${stale.length} files written, ${orphaned.length} removed`);
+}
+
+main(process.argv.slice(2));

@@ -1,0 +1,96 @@
+// What the crates may do: where `unsafe` may stand, and what each crate may depend on.
+import { lineAt, ourFiles, readText, rustCode } from './source.mjs';
+
+/**
+ * The files that may hold `unsafe`, each with the reason; docs/safety.md has the argument for each.
+ * @type {Readonly<Record<string, string>>}
+ */
+export const unsafeFiles = {
+  'crates/node/src/error.rs': 'throws through raw Node-API',
+  'crates/node/src/hot.rs': 'the hot path: raw Node-API functions with a data pointer',
+  'crates/node/src/isolate.rs': 'references and cleanup hooks of an isolate, through raw Node-API',
+  'crates/node/src/kvm.rs': 'writes into a typed array that JavaScript lent for the call',
+  'crates/node/src/measure.rs': 'the native controls of the bench: raw Node-API functions',
+  'crates/node/src/vcpu.rs': 'hands out the hot functions; writes into a typed array lent for the call',
+  'crates/node/src/vm.rs': 'external buffers over guest memory; writes into a typed array lent for the call',
+  'crates/vmm/examples/raw-loop.rs': "the bench's peer program on kvm-ioctls: gives its memory to KVM",
+  'crates/vmm/src/control.rs': 'reads the processor clock',
+  'crates/vmm/src/measure/affinity.rs': 'system calls that pin the thread of a native control',
+  'crates/vmm/src/measure/machine.rs': 'the native control: its memory, given to KVM',
+  'crates/vmm/src/measure/native_loop.rs': 'the native control: reads kvm_run as a C program does',
+  'crates/vmm/src/measure/sys.rs': 'the native control: system calls, one each',
+  'crates/vmm/src/memory/mapping.rs': 'maps and unmaps guest memory',
+  'crates/vmm/src/memory/region.rs': 'hands a mapping to vm-memory',
+  'crates/vmm/src/memory/sigbus.rs': 'a signal handler for backing files that shrink',
+  'crates/vmm/src/posted.rs': "drains KVM's ring of coalesced writes",
+  'crates/vmm/src/raw_ioctl.rs': 'ioctls that kvm-ioctls does not offer',
+  'crates/vmm/src/thread_clock.rs': 'a POSIX timer for each thread that runs vCPUs',
+  'crates/vmm/src/vcpu/access.rs': 'reads and answers port and memory accesses in kvm_run',
+  'crates/vmm/src/vcpu/mod.rs': 'the vCPU is used by one thread at a time, which the type system cannot see',
+  'crates/vmm/src/vcpu/pages.rs': 'maps the pages that KVM and JavaScript share',
+  'crates/vmm/src/vcpu/run_loop.rs': 'writes the control page that JavaScript reads',
+  'crates/vmm/src/vm.rs': 'gives guest memory to KVM',
+};
+
+/** Crates whose root forbids unsafe code altogether. */
+const safeCrates = ['devices'];
+
+/**
+ * What must not be found among the dependencies of a crate, however deep.
+ * @type {Readonly<Record<string, RegExp>>}
+ */
+export const forbiddenDependencies = {
+  'vmhatch-devices': /^(?:napi|kvm-|vmm-sys-util|vm-memory|vmhatch-vmm|vmhatch-node)/,
+  'vmhatch-vmm': /^(?:napi|vmhatch-node)/,
+  'vmhatch-test-guests': /^(?:napi|kvm-|vmhatch-)(?!test-guests)/,
+};
+
+/**
+ * @param {string} root
+ * @param {Readonly<Record<string, string>>} [allowed]
+ * @returns {string[]}
+ */
+export function checkUnsafe(root, allowed = unsafeFiles) {
+  const violations = [];
+  const files = ourFiles(root, 'crates').filter((path) => path.endsWith('.rs'));
+  for (const path of files) {
+    const code = rustCode(readText(root, path));
+    const first = /\bunsafe\b/.exec(code);
+    if (first && !(path in allowed)) {
+      violations.push(
+        `${path}:${lineAt(code, first.index)}: \`unsafe\` stands outside the files named in scripts/house/rust.mjs`,
+      );
+    }
+    if (!first && path in allowed) {
+      violations.push(
+        `${path}: holds no \`unsafe\` any more; take it out of the list in scripts/house/rust.mjs`,
+      );
+    }
+  }
+  for (const path of Object.keys(allowed)) {
+    if (!files.includes(path))
+      violations.push(`${path}: is named in scripts/house/rust.mjs and does not exist`);
+  }
+  for (const crate of safeCrates) {
+    const path = `crates/${crate}/src/lib.rs`;
+    if (!files.includes(path)) continue;
+    if (!/#!\[forbid\([^)]*\bunsafe_code\b/.test(rustCode(readText(root, path)))) {
+      violations.push(`${path}: #![forbid(unsafe_code)] is missing`);
+    }
+  }
+  return violations;
+}
+
+/**
+ * @param {string} crate
+ * @param {string} tree what `cargo tree --prefix none` prints for it
+ * @returns {string[]}
+ */
+export function checkDependencies(crate, tree) {
+  const forbidden = forbiddenDependencies[crate];
+  if (!forbidden) return [];
+  const names = new Set(tree.split('\n').map((line) => line.trim().split(' ')[0] ?? ''));
+  return [...names]
+    .filter((name) => name !== '' && name !== crate && forbidden.test(name))
+    .map((name) => `${crate}: must not depend on ${name}`);
+}
