@@ -1,0 +1,100 @@
+//! The kernel's structures: interfaces and layout tables.
+
+use std::fmt::Write as _;
+
+use vmhatch_vmm::layout::{Field, FieldType, STRUCTS, StructLayout};
+
+use crate::naming::{camel, capitalised, quoted};
+
+/// `kvm_regs` → `KvmRegs`.
+fn interface_name(layout: &StructLayout) -> String {
+    capitalised(&camel(layout.name))
+}
+
+fn field_type(field: &Field) -> String {
+    let element = match field.kind {
+        FieldType::Integer("u64" | "i64") => "bigint".to_owned(),
+        FieldType::Integer(_) => "number".to_owned(),
+        FieldType::Bytes(_) => "Uint8Array".to_owned(),
+        FieldType::Struct(layout) => interface_name(layout),
+    };
+    match field.length {
+        Some(_) => element + "[]",
+        None => element,
+    }
+}
+
+/// What the interface cannot say about a field: the kernel's width, the length of an array.
+fn field_doc(field: &Field) -> String {
+    let kind = match field.kind {
+        FieldType::Integer(kind) => kind.to_owned(),
+        FieldType::Bytes(size) => format!("{size} bytes"),
+        FieldType::Struct(layout) => format!("`{}`", layout.name),
+    };
+    let kind = match field.length {
+        Some(length) => format!("{length} × {kind}"),
+        None => kind,
+    };
+    if field.doc.is_empty() { format!("{kind}.") } else { format!("{}; {kind}.", field.doc) }
+}
+
+/// lib/generated/struct-types.ts.
+pub fn types() -> String {
+    let types = STRUCTS.iter().map(|layout| {
+        let mut out = format!("/** {}: `struct {}`. */\n", layout.doc, layout.name);
+        let _ = writeln!(out, "export interface {} {{", interface_name(layout));
+        for field in layout.fields {
+            let _ = writeln!(out, "  /** {} */", field_doc(field));
+            let _ = writeln!(out, "  {}: {};", camel(field.name), field_type(field));
+        }
+        out + "}\n"
+    });
+    types.collect::<Vec<_>>().join("\n")
+}
+
+/// lib/generated/structs.ts.
+pub fn layouts() -> String {
+    let mut out = String::from(
+        "import type { StructLayout } from '../internal/structs.ts';\n\
+         import type * as types from './struct-types.ts';\n\n\
+         export type * from './struct-types.ts';\n",
+    );
+    for layout in STRUCTS {
+        let (name, constant, interface) = (layout.name, camel(layout.name), interface_name(layout));
+        let _ = writeln!(out, "\n/** Layout of `struct {name}`. */");
+        let _ = writeln!(out, "export const {constant}: StructLayout<types.{interface}> = {{");
+        let _ = writeln!(out, "  name: {},\n  size: {},", quoted(name), layout.size);
+        // As prettier breaks arrays of objects: one alone stays on the line.
+        let entries: Vec<_> = layout.fields.iter().map(field_entry).collect();
+        let list = match &entries[..] {
+            [only] => format!("[{only}]"),
+            many => format!("[\n    {},\n  ]", many.join(",\n    ")),
+        };
+        let _ = writeln!(out, "  fields: {list},\n}};");
+    }
+    out.push_str(&register_order());
+    out
+}
+
+fn field_entry(field: &Field) -> String {
+    let kind = match field.kind {
+        FieldType::Integer(kind) => format!("type: {}", quoted(kind)),
+        FieldType::Bytes(size) => format!("type: 'bytes', size: {size}"),
+        FieldType::Struct(inner) => format!("struct: {}", camel(inner.name)),
+    };
+    let length = field.length.map(|length| format!(", length: {length}")).unwrap_or_default();
+    format!("{{ name: {}, offset: {}, {kind}{length} }}", quoted(&camel(field.name)), field.offset)
+}
+
+fn register_order() -> String {
+    let mut out = String::from(
+        "\n/** The general-purpose registers as `struct kvm_regs` has them, 8 bytes each: index = offset / 8. */\n\
+         export const REGISTER_ORDER = [\n",
+    );
+    let registers = STRUCTS.iter().find(|layout| layout.name == "kvm_regs");
+    for field in registers.iter().flat_map(|layout| layout.fields) {
+        let _ = writeln!(out, "  {},", quoted(field.name));
+    }
+    out.push_str("] as const satisfies readonly (keyof types.KvmRegs)[];\n");
+    out
+}

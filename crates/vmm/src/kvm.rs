@@ -1,0 +1,192 @@
+//! The system file descriptor, /dev/kvm.
+
+use crate::error::IoctlResult;
+use crate::{Error, ErrorCode, IsolatePort, VmCore};
+use kvm_bindings::{KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_cpuid_entry2, kvm_msr_entry};
+use std::ffi::CString;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// An open /dev/kvm.
+pub struct KvmCore {
+    fd: Mutex<Option<kvm_ioctls::Kvm>>,
+}
+
+impl KvmCore {
+    /// Opens the device and checks that it speaks the API of this package (version 12).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Unavailable`], [`ErrorCode::Permission`], [`ErrorCode::ApiVersion`].
+    pub fn open(path: &str) -> Result<Self, Error> {
+        let c_path = CString::new(path)
+            .map_err(|_| Error::new(ErrorCode::Unavailable, "the path contains a NUL character"))?;
+        let kvm = kvm_ioctls::Kvm::new_with_path(c_path).map_err(|error| open_error(path, error.errno()))?;
+        let version = kvm.get_api_version();
+        if version != KVM_API_VERSION as i32 {
+            let found = if version < 0 { "it is no KVM device".into() } else { format!("it has {version}") };
+            return Err(Error::new(
+                ErrorCode::ApiVersion,
+                format!("{path} does not speak KVM API version {KVM_API_VERSION}: {found}"),
+            ));
+        }
+        Ok(Self { fd: Mutex::new(Some(kvm)) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<kvm_ioctls::Kvm>> {
+        self.fd.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn with<T>(&self, use_kvm: impl FnOnce(&kvm_ioctls::Kvm) -> Result<T, Error>) -> Result<T, Error> {
+        use_kvm(self.lock().as_ref().ok_or_else(|| Error::closed("Kvm"))?)
+    }
+
+    /// Closes the descriptor; virtual machines made from it live on.
+    pub fn close(&self) {
+        self.lock().take();
+    }
+
+    /// `KVM_GET_API_VERSION`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Closed`].
+    pub fn api_version(&self) -> Result<i32, Error> {
+        self.with(|kvm| Ok(kvm.get_api_version()))
+    }
+
+    /// `KVM_CHECK_EXTENSION`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Closed`].
+    pub fn check_extension(&self, capability: u32) -> Result<i32, Error> {
+        self.with(|kvm| Ok(kvm.check_extension_raw(u64::from(capability))))
+    }
+
+    /// The limits, in the order vCPU mapping size (bytes), recommended vCPUs, vCPUs, vCPU ids, memory slots.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Closed`].
+    pub fn limits(&self) -> Result<[u32; 5], Error> {
+        self.with(|kvm| {
+            let size = kvm.get_vcpu_mmap_size().ioctl("KVM_GET_VCPU_MMAP_SIZE")?;
+            Ok([
+                size as u32,
+                kvm.get_nr_vcpus() as u32,
+                kvm.get_max_vcpus() as u32,
+                kvm.get_max_vcpu_id() as u32,
+                kvm.get_nr_memslots() as u32,
+            ])
+        })
+    }
+
+    /// `KVM_GET_SUPPORTED_CPUID`, or `KVM_GET_EMULATED_CPUID`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
+    pub fn cpuid(&self, emulated: bool) -> Result<Vec<kvm_cpuid_entry2>, Error> {
+        self.with(|kvm| {
+            let cpuid = if emulated {
+                kvm.get_emulated_cpuid(KVM_MAX_CPUID_ENTRIES).ioctl("KVM_GET_EMULATED_CPUID")?
+            } else {
+                kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).ioctl("KVM_GET_SUPPORTED_CPUID")?
+            };
+            Ok(cpuid.as_slice().to_vec())
+        })
+    }
+
+    /// `KVM_GET_MSR_INDEX_LIST`, or `KVM_GET_MSR_FEATURE_INDEX_LIST`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
+    pub fn msr_indices(&self, features: bool) -> Result<Vec<u32>, Error> {
+        self.with(|kvm| {
+            let list = if features {
+                kvm.get_msr_feature_index_list().ioctl("KVM_GET_MSR_FEATURE_INDEX_LIST")?
+            } else {
+                kvm.get_msr_index_list().ioctl("KVM_GET_MSR_INDEX_LIST")?
+            };
+            Ok(list.as_slice().to_vec())
+        })
+    }
+
+    /// `KVM_GET_MSRS` on the system descriptor: feature MSRs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Ioctl`] naming the first MSR that the host refused, [`ErrorCode::Closed`].
+    pub fn msrs(&self, indices: &[u32]) -> Result<Vec<kvm_msr_entry>, Error> {
+        self.with(|kvm| {
+            let mut msrs = msr_request(indices)?;
+            let got = kvm.get_msrs(&mut msrs).ioctl("KVM_GET_MSRS")?;
+            checked_msrs(&msrs, got, "KVM_GET_MSRS")
+        })
+    }
+
+    /// `KVM_CREATE_VM`, retried when a signal interrupts it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
+    pub fn create_vm(&self, kind: u64, port: Arc<IsolatePort>) -> Result<Arc<VmCore>, Error> {
+        self.with(|kvm| {
+            let fd = retry(|| kvm.create_vm_with_type(kind)).ioctl("KVM_CREATE_VM")?;
+            Ok(VmCore::new(fd, kvm.get_max_vcpus() as u32, kvm.get_max_vcpu_id() as u32, port))
+        })
+    }
+}
+
+/// Repeats a call that a signal interrupted, as long as that is its only complaint.
+pub(crate) fn retry<T>(
+    mut call: impl FnMut() -> Result<T, kvm_ioctls::Error>,
+) -> Result<T, kvm_ioctls::Error> {
+    loop {
+        match call() {
+            Err(error) if error.errno() == libc::EINTR => {}
+            result => return result,
+        }
+    }
+}
+
+pub(crate) fn msr_request(indices: &[u32]) -> Result<Msrs, Error> {
+    let entries: Vec<_> =
+        indices.iter().map(|index| kvm_msr_entry { index: *index, ..Default::default() }).collect();
+    Msrs::from_entries(&entries).map_err(|_| Error::os(ErrorCode::Ioctl, "KVM_GET_MSRS", libc::E2BIG))
+}
+
+/// KVM stops at the first MSR that it refuses and says how far it got.
+pub(crate) fn checked_msrs(
+    msrs: &Msrs,
+    done: usize,
+    syscall: &'static str,
+) -> Result<Vec<kvm_msr_entry>, Error> {
+    let entries = msrs.as_slice();
+    if let Some(refused) = entries.get(done) {
+        return Err(Error {
+            code: ErrorCode::Ioctl,
+            message: format!("{syscall}: the host refused MSR {:#x} (entry {done})", refused.index),
+            errno: Some(libc::EINVAL),
+            syscall: Some(syscall),
+        });
+    }
+    Ok(entries.to_vec())
+}
+
+fn open_error(path: &str, errno: i32) -> Error {
+    let (code, hint) = match errno {
+        libc::EACCES | libc::EPERM => {
+            (ErrorCode::Permission, "you may not open it: add your user to the group that owns it (kvm)")
+        }
+        libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::ENOTDIR => (
+            ErrorCode::Unavailable,
+            "the host has no KVM: load kvm_intel or kvm_amd, or enable (nested) virtualisation",
+        ),
+        _ => (ErrorCode::Unavailable, "it could not be opened"),
+    };
+    let mut error = Error::os(code, "open", errno);
+    error.message = format!("{path}: {hint} ({})", error.message);
+    error
+}

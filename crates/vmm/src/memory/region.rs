@@ -1,0 +1,156 @@
+//! One memory slot: a range of guest-physical addresses on a mapping, with the record of what the host
+//! wrote to it.
+
+use super::{Backing, Mapping, PAGE_SIZE};
+use crate::{Error, ErrorCode};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use vm_memory::bitmap::AtomicBitmap;
+use vm_memory::mmap::MmapRegionBuilder;
+use vm_memory::{GuestAddress, GuestRegionMmap};
+
+/// What a region shall be.
+#[derive(Debug, Clone)]
+pub struct RegionConfig {
+    /// KVM's number for the region; `None` takes the lowest free one.
+    pub slot: Option<u32>,
+    /// Where the guest sees it; a multiple of the page size.
+    pub guest_address: u64,
+    /// Its length in bytes; a multiple of the page size.
+    pub size: u64,
+    /// Where its bytes come from.
+    pub backing: Backing,
+    /// Whether writes reach the backing file.
+    pub shared: bool,
+    /// Whether the guest's writes become MMIO exits (`KVM_MEM_READONLY`).
+    pub read_only: bool,
+    /// Whether KVM notes the guest's writes (`KVM_MEM_LOG_DIRTY_PAGES`).
+    pub log_dirty_pages: bool,
+}
+
+/// One memory slot.
+pub struct Region {
+    /// KVM's number for it.
+    pub slot: u32,
+    /// Where the guest sees it.
+    pub guest_address: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Whether the guest's writes become MMIO exits.
+    pub read_only: bool,
+    /// Whether KVM notes the guest's writes.
+    pub log_dirty_pages: bool,
+    /// The host side.
+    pub mapping: Arc<Mapping>,
+    pub(super) guest_region: Arc<GuestRegionMmap<AtomicBitmap>>,
+    /// Live views that may write: their pages count as dirty as long as they live.
+    writable_views: Mutex<Vec<(u64, usize, usize)>>,
+}
+
+impl Region {
+    pub(crate) fn new(config: &RegionConfig, slot: u32) -> Result<Self, Error> {
+        let size = usize::try_from(config.size)
+            .map_err(|_| Error::new(ErrorCode::Memory, "the region is larger than the address space"))?;
+        let mapping = Arc::new(Mapping::new(&config.backing, size, config.shared)?);
+        let page = NonZeroUsize::new(PAGE_SIZE as usize).unwrap_or(NonZeroUsize::MIN);
+        // SAFETY: the mapping covers the whole range and is kept alive beside the region in this struct.
+        let builder = unsafe {
+            MmapRegionBuilder::new_with_bitmap(size, AtomicBitmap::new(size, page))
+                .with_raw_mmap_pointer(mapping.as_ptr())
+        };
+        let memory = |error: String| Error::new(ErrorCode::Memory, error);
+        let region = builder.build().map_err(|error| memory(error.to_string()))?;
+        let guest_region = GuestRegionMmap::new(region, GuestAddress(config.guest_address))
+            .ok_or_else(|| memory("the region ends beyond the address space".into()))?;
+        Ok(Self {
+            slot,
+            guest_address: config.guest_address,
+            size: config.size,
+            read_only: config.read_only,
+            log_dirty_pages: config.log_dirty_pages,
+            mapping,
+            guest_region: Arc::new(guest_region),
+            writable_views: Mutex::new(Vec::new()),
+        })
+    }
+
+    fn bitmap(&self) -> &AtomicBitmap {
+        self.guest_region.bitmap()
+    }
+
+    /// The indices of the dirty pages: those in `kvm_log` (KVM's bitmap for this slot), those the host
+    /// wrote, and those under a live writable view. `reset` starts a new record.
+    pub(crate) fn dirty_pages(&self, kvm_log: &[u64], reset: bool) -> Vec<u32> {
+        let bitmap = self.bitmap();
+        // KVM's log was cleared by reading it, so what it said moves into ours.
+        for (index, word) in kvm_log.iter().enumerate() {
+            for bit in (0..64).filter(|bit| word & (1 << bit) != 0) {
+                bitmap.set_bit(index * 64 + bit);
+            }
+        }
+        let views = self.writable_views.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (_, offset, length) in views.iter() {
+            bitmap.set_addr_range(*offset, *length);
+        }
+        let pages = bitmap.len();
+        if reset {
+            let words = bitmap.get_and_reset();
+            (0..pages)
+                .filter(|page| words[page / 64] & (1 << (page % 64)) != 0)
+                .map(|page| page as u32)
+                .collect()
+        } else {
+            (0..pages).filter(|page| bitmap.is_bit_set(*page)).map(|page| page as u32).collect()
+        }
+    }
+
+    /// Enters a view of `length` bytes at `offset`; the guard keeps the mapping alive.
+    pub fn open_view(self: &Arc<Self>, offset: usize, length: usize, read_only: bool) -> ViewGuard {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        if !read_only {
+            self.writable_views
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .push((id, offset, length));
+        }
+        ViewGuard { region: Arc::clone(self), id, offset, length, read_only }
+    }
+}
+
+/// Held by a view of guest memory in JavaScript until its buffer is collected.
+pub struct ViewGuard {
+    region: Arc<Region>,
+    id: u64,
+    offset: usize,
+    length: usize,
+    read_only: bool,
+}
+
+impl ViewGuard {
+    /// The first byte of the view.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.region.mapping.as_ptr().wrapping_add(self.offset)
+    }
+
+    /// The length in bytes.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+}
+
+impl Drop for ViewGuard {
+    fn drop(&mut self) {
+        if self.read_only {
+            return;
+        }
+        self.region
+            .writable_views
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .retain(|(id, _, _)| *id != self.id);
+        // Whatever was written through it was written by now.
+        self.region.bitmap().set_addr_range(self.offset, self.length);
+    }
+}

@@ -1,0 +1,71 @@
+//! Who answers which ports and addresses.
+
+use crate::device::NativeDevice;
+use crate::{Error, ErrorCode, IsolatePort};
+use std::sync::Arc;
+use vmhatch_devices::{InsertError, RangeMap};
+
+/// The two address spaces that exits come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// The 65,536 ports of x86.
+    Io,
+    /// Guest-physical memory that no region backs.
+    Mmio,
+}
+
+/// Who answers a claim.
+#[derive(Clone)]
+pub enum Target {
+    /// A Rust device: served in the run loop.
+    Native(Arc<NativeDevice>),
+    /// A JavaScript device: served by the isolate that attached it.
+    Script {
+        /// The device's number in that isolate's table.
+        route: u32,
+        /// The isolate.
+        port: Arc<IsolatePort>,
+    },
+}
+
+/// A range to be claimed.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// The address space.
+    pub bus: Bus,
+    /// The first port or address.
+    pub base: u64,
+    /// How many ports or bytes.
+    pub length: u64,
+    /// Whether writes are collected by KVM and arrive later, without an exit of their own.
+    pub posted: bool,
+}
+
+/// All claims of one virtual machine. It is replaced whole, so vCPUs read it without a lock.
+#[derive(Clone, Default)]
+pub(crate) struct Routes {
+    pub(crate) io: RangeMap<Target>,
+    pub(crate) mmio: RangeMap<Target>,
+}
+
+impl Routes {
+    pub(crate) fn map(&self, bus: Bus) -> &RangeMap<Target> {
+        match bus {
+            Bus::Io => &self.io,
+            Bus::Mmio => &self.mmio,
+        }
+    }
+
+    pub(crate) fn map_mut(&mut self, bus: Bus) -> &mut RangeMap<Target> {
+        match bus {
+            Bus::Io => &mut self.io,
+            Bus::Mmio => &mut self.mmio,
+        }
+    }
+
+    pub(crate) fn insert(&mut self, claim: &Claim, target: Target) -> Result<(), Error> {
+        self.map_mut(claim.bus)
+            .insert(claim.base, claim.length, target)
+            .map_err(|error: InsertError| Error::new(ErrorCode::RangeClaimed, error.to_string()))
+    }
+}

@@ -1,0 +1,276 @@
+//! The vCPU's file descriptor, its shared pages, and who may touch them when.
+//!
+//! # Who may use a vCPU
+//!
+//! One thread at a time: whoever runs it or calls one of its ioctls holds the *gate*, a flag that is taken
+//! without waiting. A second user gets [`ErrorCode::Busy`](crate::ErrorCode::Busy) at once, because an ioctl on
+//! a running vCPU would wait in the kernel for the whole of KVM_RUN. The kick is outside of the gate.
+
+mod access;
+mod pages;
+mod run_loop;
+mod state;
+
+pub use pages::RunPages;
+pub(crate) use run_loop::Lane;
+
+use crate::control::Status;
+use crate::isolate::Reply;
+use crate::kick::Kick;
+use crate::registry::Registry;
+use crate::routes::Routes;
+use crate::{Error, IsolatePort, VmCore};
+use kvm_ioctls::VcpuFd;
+use std::cell::UnsafeCell;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// An access to a device of another isolate that this vCPU waits for.
+pub(crate) struct Forward {
+    reply: Arc<Reply>,
+    /// Which element of a string access.
+    element: usize,
+    /// For 8-byte accesses and strings the rest is done one by one.
+    address: u64,
+    write: bool,
+    size: usize,
+    count: usize,
+    data_offset: usize,
+    route: u32,
+    port: Arc<IsolatePort>,
+}
+
+/// What only the holder of the gate touches.
+struct Local {
+    fd: Option<VcpuFd>,
+    raw_fd: i32,
+    routes: Arc<Routes>,
+    generation: u64,
+    /// An exit that came while completing another.
+    pending: Option<Status>,
+    forward: Option<Forward>,
+    /// The thread clock's tick at which the slice began.
+    slice_start: u32,
+}
+
+/// One vCPU.
+pub struct VcpuCore {
+    local: UnsafeCell<Local>,
+    gate: AtomicBool,
+    closed: AtomicBool,
+    kick: Kick,
+    /// The pages shared with JavaScript.
+    pub pages: Arc<RunPages>,
+    /// The vCPU's id in its machine.
+    pub id: u32,
+    /// Its number in the registry, and which use of that number it is.
+    pub number: u32,
+    /// See `number`.
+    pub generation: u32,
+    isolate: AtomicU32,
+    port: Mutex<Arc<IsolatePort>>,
+    in_background: AtomicBool,
+    /// Given away and not taken yet.
+    offered: AtomicBool,
+    failure: Mutex<Option<Error>>,
+    /// The machine; last, so that the descriptor goes before the memory.
+    pub vm: Arc<VmCore>,
+}
+
+// SAFETY: `local` is touched only by the holder of `gate`; everything else is atomic, locked or immutable.
+unsafe impl Sync for VcpuCore {}
+// SAFETY: as above; KVM allows a vCPU to move between threads.
+unsafe impl Send for VcpuCore {}
+
+/// The right to use the vCPU, until it is dropped.
+pub(crate) struct Gate<'a>(&'a VcpuCore);
+
+impl Gate<'_> {
+    #[expect(clippy::mut_from_ref, reason = "the gate is exclusive: there is one of it at a time")]
+    fn local(&self) -> &mut Local {
+        // SAFETY: the gate is held by exactly one owner, and this reference does not outlive the use that
+        // the owner makes of it: no method that takes the gate is called while it is held.
+        unsafe { &mut *self.0.local.get() }
+    }
+}
+
+impl Drop for Gate<'_> {
+    fn drop(&mut self) {
+        let vcpu = self.0;
+        if vcpu.closed.load(Ordering::SeqCst) {
+            vcpu.let_go(self.local());
+            vcpu.gate.store(false, Ordering::SeqCst);
+            return;
+        }
+        vcpu.gate.store(false, Ordering::SeqCst);
+        // Closed between the look and the release: whoever takes the gate now cleans up.
+        if vcpu.closed.load(Ordering::SeqCst) {
+            drop(vcpu.enter());
+        }
+    }
+}
+
+impl VcpuCore {
+    pub(crate) fn new(
+        vm: Arc<VmCore>,
+        fd: VcpuFd,
+        id: u32,
+        run_size: usize,
+        port: Arc<IsolatePort>,
+    ) -> Result<Arc<Self>, Error> {
+        let raw_fd = fd.as_raw_fd();
+        let pages = Arc::new(RunPages::map(raw_fd, run_size)?);
+        let (number, generation) = Registry::global().reserve();
+        let vcpu = Arc::new(Self {
+            local: UnsafeCell::new(Local {
+                fd: Some(fd),
+                raw_fd,
+                routes: vm.routes(),
+                generation: vm.generation(),
+                pending: None,
+                forward: None,
+                slice_start: 0,
+            }),
+            gate: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            kick: Kick::default(),
+            pages,
+            id,
+            number,
+            generation,
+            isolate: AtomicU32::new(port.id),
+            port: Mutex::new(port),
+            in_background: AtomicBool::new(false),
+            offered: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            vm,
+        });
+        Registry::global().fill(number, &vcpu);
+        Ok(vcpu)
+    }
+
+    /// Takes the gate, or says that somebody has it.
+    fn enter(&self) -> Option<Gate<'_>> {
+        let free = self.gate.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        free.then(|| Gate(self))
+    }
+
+    /// Takes the gate of a vCPU that is open.
+    fn use_now(&self) -> Result<Gate<'_>, Error> {
+        if self.is_closed() {
+            return Err(Error::closed("Vcpu"));
+        }
+        let gate = self.enter().ok_or_else(Error::busy)?;
+        if gate.local().fd.is_none() { Err(Error::closed("Vcpu")) } else { Ok(gate) }
+    }
+
+    fn let_go(&self, local: &mut Local) {
+        local.raw_fd = -1;
+        local.forward = None;
+        if local.fd.take().is_some() {
+            self.pages.retire();
+        }
+    }
+
+    /// Whether the vCPU is closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Ends its run and closes the descriptor, here or where it runs. Does not wait. Twice is quiet.
+    pub fn close(&self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.kick();
+        // Leaving the gate of a closed vCPU lets go of the descriptor.
+        drop(self.enter());
+    }
+
+    /// Ends the run in progress, or the next one. From any thread, without waiting.
+    pub fn kick(&self) {
+        self.kick.kick(self.pages.immediate_exit());
+    }
+
+    /// How often the vCPU was kicked.
+    pub fn kicks(&self) -> u64 {
+        self.kick.count.load(Ordering::Relaxed)
+    }
+
+    /// Brings the run back to its isolate, which then goes on.
+    pub(crate) fn attention(&self) {
+        self.kick.attention(self.pages.immediate_exit());
+    }
+
+    /// The isolate whose handlers serve this vCPU.
+    pub(crate) fn isolate_id(&self) -> u32 {
+        self.isolate.load(Ordering::Relaxed)
+    }
+
+    /// The isolate whose own thread runs this vCPU, or zero.
+    pub(crate) fn sync_isolate(&self) -> u32 {
+        if self.in_background.load(Ordering::Relaxed) { 0 } else { self.isolate_id() }
+    }
+
+    /// Gives the vCPU to another isolate.
+    pub fn set_isolate(&self, port: Arc<IsolatePort>) {
+        self.isolate.store(port.id, Ordering::SeqCst);
+        *self.port.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = port;
+    }
+
+    /// Offers the vCPU to whoever has its token. The open access is completed first: the new owner cannot
+    /// answer it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Busy`](crate::ErrorCode::Busy), [`ErrorCode::Closed`](crate::ErrorCode::Closed).
+    pub fn offer(&self) -> Result<(), Error> {
+        drop(self.use_now()?);
+        if self.in_background.load(Ordering::SeqCst) {
+            return Err(Error::busy());
+        }
+        self.complete();
+        self.offered.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Takes an offered vCPU; `false` if somebody did already.
+    pub fn adopt(&self, port: Arc<IsolatePort>) -> bool {
+        let taken = self.offered.swap(false, Ordering::SeqCst);
+        if taken {
+            self.set_isolate(port);
+        }
+        taken
+    }
+
+    pub(crate) fn port(&self) -> Arc<IsolatePort> {
+        Arc::clone(&self.port.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Marks the vCPU as run by a thread of its own; `false` if it is already.
+    pub(crate) fn begin_background(&self) -> bool {
+        !self.in_background.swap(true, Ordering::SeqCst)
+    }
+
+    pub(crate) fn end_background(&self) {
+        self.in_background.store(false, Ordering::SeqCst);
+    }
+
+    fn fail(&self, error: Error) -> Status {
+        *self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(error);
+        Status::Failed
+    }
+
+    /// The error behind [`Status::Failed`].
+    pub fn take_failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    }
+}
+
+impl Drop for VcpuCore {
+    fn drop(&mut self) {
+        self.pages.retire();
+        Registry::global().release(self.number);
+    }
+}

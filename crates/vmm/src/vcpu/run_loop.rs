@@ -1,0 +1,222 @@
+//! The run loop: KVM_RUN until something happens that JavaScript has to see.
+
+use super::{Local, VcpuCore};
+use crate::control::{Counters, REASONS, Status, cycles, flag};
+use crate::error::Error;
+use crate::kick::{Interrupted, shutting_down};
+use crate::thread_clock::{TICKS_PER_SLICE, ThreadClock};
+use crate::{ErrorCode, raw_ioctl};
+use kvm_bindings::{
+    KVM_EXIT_HYPERCALL, KVM_EXIT_HYPERV, KVM_EXIT_IO, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO,
+    KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR, KVM_EXIT_XEN,
+};
+use std::sync::atomic::Ordering;
+
+/// Who called, which decides when the loop comes back without an exit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// A thread of JavaScript's: it comes back at every slice.
+    Sync,
+    /// A thread of its own: it comes back for exits only.
+    Background,
+    /// Any thread: finish the open access, do not run the guest.
+    Complete,
+}
+
+/// What one pass of the loop decided.
+pub(super) enum Pass {
+    /// Enter the guest again.
+    Again,
+    /// Back to the caller.
+    Return(Status),
+}
+
+impl VcpuCore {
+    /// Runs until JavaScript has something to do; the status with its flags. For JavaScript's own threads.
+    #[inline]
+    pub fn step(&self) -> u32 {
+        self.run(Lane::Sync)
+    }
+
+    /// Finishes the access that the last exit left open, without running the guest.
+    pub fn complete(&self) -> u32 {
+        self.run(Lane::Complete)
+    }
+
+    #[inline]
+    pub(crate) fn run(&self, lane: Lane) -> u32 {
+        let Some(gate) = self.enter() else { return Status::Busy as u32 };
+        let local = gate.local();
+        if local.fd.is_none() {
+            return Status::Closed as u32;
+        }
+        let status = ThreadClock::with(|clock| self.run_loop(local, clock, lane)) as u32;
+        // A close while the guest ran has let nothing go yet; say so now.
+        if self.is_closed() {
+            return Status::Closed as u32;
+        }
+        self.with_flags(local, status)
+    }
+
+    #[inline]
+    fn with_flags(&self, local: &Local, mut status: u32) -> u32 {
+        if self.vm.has_zones() && status & 0xff != Status::Completed as u32 {
+            self.drain_posted(local);
+            let control = self.pages.control();
+            if self.vm.posted.deliver(control, self.pages.posted(), self.isolate_id()) > 0 {
+                status |= flag::POSTED;
+            }
+        }
+        status
+    }
+
+    fn drain_posted(&self, local: &Local) {
+        if let Some(ring) = self.pages.ring() {
+            self.vm.posted.drain(ring, &local.routes, self.isolate_id(), self.pages.counters());
+        }
+    }
+
+    fn run_loop(&self, local: &mut Local, clock: &ThreadClock, lane: Lane) -> Status {
+        if lane != Lane::Complete {
+            if let Some(status) = local.pending.take() {
+                return status;
+            }
+        }
+        loop {
+            if lane == Lane::Sync && self.slice_over(local, clock) {
+                return Status::Slice;
+            }
+            if local.generation != self.vm.generation() {
+                local.generation = self.vm.generation();
+                local.routes = self.vm.routes();
+            }
+            if local.forward.is_some() {
+                if let Pass::Return(status) = self.await_forward(local, lane) {
+                    return status;
+                }
+            }
+            if shutting_down() {
+                return Status::Kicked;
+            }
+            match self.enter_guest(local, clock, lane) {
+                Pass::Again => {}
+                Pass::Return(status) if lane == Lane::Complete && is_exit(status) => {
+                    local.pending = Some(status);
+                    return Status::Pending;
+                }
+                Pass::Return(status) => return status,
+            }
+        }
+    }
+
+    #[inline]
+    fn slice_over(&self, local: &mut Local, clock: &ThreadClock) -> bool {
+        let ticks = clock.ticks.load(Ordering::Relaxed);
+        if ticks.wrapping_sub(local.slice_start) < TICKS_PER_SLICE {
+            return false;
+        }
+        local.slice_start = ticks;
+        Counters::add(&self.pages.counters().slices, 1);
+        true
+    }
+
+    #[inline]
+    fn enter_guest(&self, local: &mut Local, clock: &ThreadClock, lane: Lane) -> Pass {
+        // A guest that waits inside KVM makes no exit: collected writes need the tick on every lane.
+        if lane == Lane::Sync || self.vm.has_zones() {
+            if let Err(error) = clock.enter() {
+                return Pass::Return(self.fail(error));
+            }
+        }
+        let immediate_exit = self.pages.immediate_exit();
+        if lane == Lane::Complete {
+            immediate_exit.store(1, Ordering::SeqCst);
+        }
+        let counters = self.pages.counters();
+        self.kick.enter(clock.thread());
+        let start = cycles();
+        let result = raw_ioctl::run(local.raw_fd);
+        Counters::add(&counters.guest_cycles, cycles().wrapping_sub(start));
+        self.kick.leave();
+        if self.vm.has_zones() {
+            self.drain_posted(local);
+        }
+        if let Err(errno) = result {
+            // KVM_RUN reports a memory fault as EFAULT with an exit reason beside it.
+            if errno != libc::EFAULT || self.pages.exit_reason() != KVM_EXIT_MEMORY_FAULT {
+                return self.interrupted(errno, lane);
+            }
+        } else if lane == Lane::Complete {
+            // The byte is ours unless somebody kicked as well.
+            self.rearm(self.kick.take(immediate_exit));
+        }
+        let reason = self.pages.exit_reason();
+        Counters::add(&counters.by_reason[(reason as usize).min(REASONS - 1)], 1);
+        match reason {
+            KVM_EXIT_IO => self.io(local, lane),
+            KVM_EXIT_MMIO => self.mmio(local, lane),
+            _ => {
+                let open = matches!(
+                    reason,
+                    KVM_EXIT_X86_RDMSR
+                        | KVM_EXIT_X86_WRMSR
+                        | KVM_EXIT_HYPERCALL
+                        | KVM_EXIT_XEN
+                        | KVM_EXIT_HYPERV
+                );
+                self.set_open_access(open);
+                Counters::add(&counters.javascript, 1);
+                Pass::Return(Status::Exit)
+            }
+        }
+    }
+
+    #[cold]
+    fn interrupted(&self, errno: i32, lane: Lane) -> Pass {
+        match errno {
+            // EAGAIN: the vCPU waited for its startup interrupt and was woken.
+            libc::EINTR | libc::EAGAIN => {
+                let found = self.kick.take(self.pages.immediate_exit());
+                if lane == Lane::Complete {
+                    self.rearm(found);
+                    self.set_open_access(false);
+                    return Pass::Return(Status::Completed);
+                }
+                match found {
+                    Interrupted::Kicked => Pass::Return(Status::Kicked),
+                    Interrupted::Attention => Pass::Return(Status::Attention),
+                    // Collected writes wait for JavaScript: the caller's flags say so.
+                    Interrupted::Nothing if self.vm.has_zones() => Pass::Return(Status::Attention),
+                    Interrupted::Nothing => Pass::Again,
+                }
+            }
+            libc::EFAULT if self.vm.memory.lost() => Pass::Return(self.fail(Error::new(
+                ErrorCode::BackingLost,
+                "a file behind guest memory shrank while the guest was using it",
+            ))),
+            errno => Pass::Return(self.fail(Error::os(ErrorCode::Ioctl, "KVM_RUN", errno))),
+        }
+    }
+
+    /// Puts back requests that were taken at a point where nobody could act on them.
+    fn rearm(&self, found: Interrupted) {
+        match found {
+            Interrupted::Kicked => self.kick.again(self.pages.immediate_exit()),
+            Interrupted::Attention => self.attention(),
+            Interrupted::Nothing => {}
+        }
+    }
+
+    #[inline]
+    pub(super) fn set_open_access(&self, open: bool) {
+        // SAFETY: a volatile write to a field of the control page, which only JavaScript reads.
+        unsafe { (&raw mut (*self.pages.control()).open_access).write_volatile(u32::from(open)) };
+    }
+}
+
+fn is_exit(status: Status) -> bool {
+    !matches!(
+        status,
+        Status::Completed | Status::Failed | Status::Closed | Status::Kicked | Status::Attention
+    )
+}
