@@ -1,0 +1,14 @@
+//! The Node-API addon: argument conversion and lifetimes only. No policy and no ioctl of its own.
+//!
+//! Arguments arrive checked: `lib/internal` is the only caller. Structures cross as bytes in the kernel's
+//! layout, into buffers that JavaScript made. Every export turns a panic into an error.
+
+mod device;
+mod error;
+mod event_fd;
+mod hot;
+mod isolate;
+mod kvm;
+mod measure;
+mod vcpu;
+mod vm;

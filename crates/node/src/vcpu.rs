@@ -1,0 +1,253 @@
+//! `Vcpu` and its background runs.
+
+use crate::error::{guarded, throw};
+use crate::hot;
+use crate::isolate::{add_run, external_buffer, port, raw_function, remove_run, set};
+use crate::vm::{NativeVm, copy};
+use napi::bindgen_prelude::{BigInt, Env, JsObjectValue, Object, Result, Uint8Array, Unknown};
+use napi_derive::napi;
+use std::sync::Arc;
+use vmhatch_vmm::{
+    BackgroundRun, Error, ErrorCode, Registry, Resume, VcpuCore, copy_msrs, flatten_cpuid, parse_cpuid,
+    parse_msrs,
+};
+
+/// One vCPU.
+#[napi]
+pub struct NativeVcpu {
+    pub(crate) inner: Arc<VcpuCore>,
+}
+
+#[napi]
+impl NativeVcpu {
+    /// The hot functions `step` and `complete`, and `pages`: the ArrayBuffer shared with the run loop.
+    #[napi(catch_unwind)]
+    pub fn functions(&self, env: Env) -> Result<Object<'static>> {
+        let make = || -> std::result::Result<_, Error> {
+            let step = raw_function(&env, hot::step, Arc::clone(&self.inner))?;
+            let complete = raw_function(&env, hot::complete, Arc::clone(&self.inner))?;
+            let pages = Arc::clone(&self.inner.pages);
+            let buffer = external_buffer(&env, pages.as_ptr(), pages.len(), pages)?;
+            Ok((step, complete, buffer))
+        };
+        let (step, complete, buffer) = make().map_err(|error| throw(&env, &error))?;
+        let mut functions = Object::new(&env)?;
+        set(&mut functions, &env, "step", step)?;
+        set(&mut functions, &env, "complete", complete)?;
+        set(&mut functions, &env, "pages", buffer)?;
+        functions.set_named_property("controlOffset", self.inner.pages.control_offset() as u32)?;
+        Ok(functions)
+    }
+
+    /// The id in its machine.
+    #[napi(getter, catch_unwind)]
+    pub fn id(&self) -> u32 {
+        self.inner.id
+    }
+
+    /// The registry's number and generation: what a token holds.
+    #[napi(catch_unwind)]
+    pub fn token(&self) -> Vec<u32> {
+        vec![self.inner.number, self.inner.generation]
+    }
+
+    /// The machine, for an isolate that adopted the vCPU.
+    #[napi(catch_unwind)]
+    pub fn vm(&self) -> NativeVm {
+        NativeVm { inner: Arc::clone(&self.inner.vm) }
+    }
+
+    /// Ends its run and closes it.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    /// Whether it is closed, here or in another isolate.
+    #[napi(getter, catch_unwind)]
+    pub fn closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
+    /// Ends the run in progress, or the next one.
+    #[napi(catch_unwind)]
+    pub fn kick(&self) {
+        self.inner.kick();
+    }
+
+    /// How often it was kicked.
+    #[napi(catch_unwind)]
+    pub fn kicks(&self) -> f64 {
+        self.inner.kicks() as f64
+    }
+
+    /// Throws the error behind a failed run.
+    #[napi(catch_unwind)]
+    pub fn throw_failure(&self, env: Env) -> Result<()> {
+        let error = self.inner.take_failure();
+        let error = error.unwrap_or_else(|| Error::new(ErrorCode::Internal, "a panic in the run loop"));
+        Err(throw(&env, &error))
+    }
+
+    /// Offers the vCPU to another isolate.
+    #[napi(catch_unwind)]
+    pub fn offer(&self, env: Env) -> Result<()> {
+        guarded(&env, || self.inner.offer())
+    }
+
+    /// Starts a thread that runs the vCPU for this isolate.
+    #[napi(catch_unwind)]
+    pub fn start(&self, env: Env) -> Result<NativeBackgroundRun> {
+        guarded(&env, || {
+            self.inner.set_isolate(port()?);
+            let run = BackgroundRun::start(Arc::clone(&self.inner))?;
+            add_run(self.inner.number, Arc::clone(&run));
+            Ok(NativeBackgroundRun { inner: run, number: self.inner.number })
+        })
+    }
+
+    // ---- state
+
+    /// `KVM_GET_REGS`.
+    #[napi(catch_unwind)]
+    pub fn get_regs(&self, env: Env, mut target: Uint8Array) -> Result<()> {
+        copy(&guarded(&env, || self.inner.regs())?, &mut target);
+        Ok(())
+    }
+
+    /// `KVM_SET_REGS`.
+    #[napi(catch_unwind)]
+    pub fn set_regs(&self, env: Env, bytes: Uint8Array) -> Result<()> {
+        guarded(&env, || self.inner.set_regs(&bytes))
+    }
+
+    /// `KVM_GET_REGS` into the shared page.
+    #[napi(catch_unwind)]
+    pub fn load_regs(&self, env: Env) -> Result<()> {
+        guarded(&env, || self.inner.load_regs())
+    }
+
+    /// `KVM_GET_SREGS`.
+    #[napi(catch_unwind)]
+    pub fn get_sregs(&self, env: Env, mut target: Uint8Array) -> Result<()> {
+        copy(&guarded(&env, || self.inner.sregs())?, &mut target);
+        Ok(())
+    }
+
+    /// `KVM_SET_SREGS`.
+    #[napi(catch_unwind)]
+    pub fn set_sregs(&self, env: Env, bytes: Uint8Array) -> Result<()> {
+        guarded(&env, || self.inner.set_sregs(&bytes))
+    }
+
+    /// `KVM_GET_MP_STATE`.
+    #[napi(catch_unwind)]
+    pub fn get_mp_state(&self, env: Env) -> Result<u32> {
+        guarded(&env, || self.inner.mp_state())
+    }
+
+    /// `KVM_SET_MP_STATE`.
+    #[napi(catch_unwind)]
+    pub fn set_mp_state(&self, env: Env, state: u32) -> Result<()> {
+        guarded(&env, || self.inner.set_mp_state(state))
+    }
+
+    /// `KVM_GET_CPUID2`: seven numbers an entry.
+    #[napi(catch_unwind)]
+    pub fn get_cpuid2(&self, env: Env) -> Result<Vec<u32>> {
+        guarded(&env, || Ok(flatten_cpuid(&self.inner.cpuid2()?)))
+    }
+
+    /// `KVM_SET_CPUID2`.
+    #[napi(catch_unwind)]
+    pub fn set_cpuid2(&self, env: Env, numbers: Vec<u32>) -> Result<()> {
+        guarded(&env, || self.inner.set_cpuid2(&parse_cpuid(&numbers)))
+    }
+
+    /// `KVM_GET_MSRS` into an array of `struct kvm_msr_entry`.
+    #[napi(catch_unwind)]
+    pub fn get_msrs(&self, env: Env, indices: Vec<u32>, mut target: Uint8Array) -> Result<()> {
+        guarded(&env, || {
+            let entries = self.inner.msrs(&indices)?;
+            // SAFETY: the array is an argument of the running call; nobody else writes to it meanwhile.
+            copy_msrs(&entries, unsafe { target.as_mut() })
+        })
+    }
+
+    /// `KVM_SET_MSRS`.
+    #[napi(catch_unwind)]
+    pub fn set_msrs(&self, env: Env, bytes: Uint8Array) -> Result<()> {
+        guarded(&env, || self.inner.set_msrs(&parse_msrs(&bytes)?))
+    }
+
+    /// `KVM_SET_GUEST_DEBUG`.
+    #[napi(catch_unwind)]
+    pub fn set_guest_debug(&self, env: Env, single_step: bool, breakpoints: Vec<BigInt>) -> Result<()> {
+        let breakpoints: Vec<u64> = breakpoints.iter().map(|address| address.get_u64().1).collect();
+        guarded(&env, || self.inner.set_guest_debug(single_step, &breakpoints))
+    }
+
+    /// `KVM_NMI`.
+    #[napi(catch_unwind)]
+    pub fn nmi(&self, env: Env) -> Result<()> {
+        guarded(&env, || self.inner.nmi())
+    }
+}
+
+/// Takes a vCPU that another isolate offered.
+#[napi(catch_unwind)]
+pub fn adopt_vcpu(env: Env, number: u32, generation: u32) -> Result<NativeVcpu> {
+    guarded(&env, || {
+        let gone = || Error::new(ErrorCode::Token, "the token was used before, or its vCPU is gone");
+        let vcpu = Registry::global().get(number, generation).ok_or_else(gone)?;
+        if !vcpu.adopt(port()?) {
+            return Err(gone());
+        }
+        Ok(NativeVcpu { inner: vcpu })
+    })
+}
+
+/// Kicks the vCPU that a token names; one that is gone needs no kick.
+#[napi(catch_unwind)]
+pub fn kick_by_token(number: u32, generation: u32) {
+    if let Some(vcpu) = Registry::global().get(number, generation) {
+        vcpu.kick();
+    }
+}
+
+/// A vCPU on a thread of its own.
+#[napi]
+pub struct NativeBackgroundRun {
+    inner: Arc<BackgroundRun>,
+    number: u32,
+}
+
+#[napi]
+impl NativeBackgroundRun {
+    /// The vCPU's number in what `nextReady` returns.
+    #[napi(getter, catch_unwind)]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The hot function that lets the vCPU go on.
+    #[napi(catch_unwind)]
+    pub fn resume_function(&self, env: Env) -> Result<Unknown<'static>> {
+        let function = guarded(&env, || raw_function(&env, hot::resume, Arc::clone(&self.inner)))?;
+        // SAFETY: the value was made just now in this environment.
+        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), function) })
+    }
+
+    /// Lets the vCPU finish its open access and come back.
+    #[napi(catch_unwind)]
+    pub fn complete(&self) {
+        self.inner.resume(Resume::Complete);
+    }
+
+    /// Ends the thread; the run is forgotten.
+    #[napi(catch_unwind)]
+    pub fn stop(&self) {
+        remove_run(self.number);
+        self.inner.stop();
+    }
+}

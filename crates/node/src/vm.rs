@@ -1,0 +1,364 @@
+//! `Vm` and its memory.
+
+use crate::device::NativeDeviceModel;
+use crate::error::{guarded, throw};
+use crate::event_fd::NativeEventFd;
+use crate::isolate::{external_buffer, port};
+use crate::vcpu::NativeVcpu;
+use napi::bindgen_prelude::{BigInt, Env, Result, Uint8Array, Unknown};
+use napi_derive::napi;
+use std::sync::Arc;
+use vmhatch_vmm::{Backing, Bus, Claim, IoEvent, RegionConfig, Target, VmCore};
+
+/// One virtual machine.
+#[napi]
+pub struct NativeVm {
+    pub(crate) inner: Arc<VmCore>,
+}
+
+/// What a memory region shall be.
+#[napi(object)]
+pub struct NativeRegionConfig {
+    /// The slot, or the lowest free one.
+    pub slot: Option<u32>,
+    /// Where the guest sees it.
+    pub guest_address: f64,
+    /// The length in bytes.
+    pub size: f64,
+    /// A memfd instead of anonymous memory.
+    pub memfd: bool,
+    /// A file instead of anonymous memory.
+    pub path: Option<String>,
+    /// Where in the file.
+    pub offset: f64,
+    /// Writes reach the file.
+    pub shared: bool,
+    /// The guest's writes become exits.
+    pub read_only: bool,
+    /// KVM notes the guest's writes.
+    pub log_dirty_pages: bool,
+}
+
+fn bus(mmio: bool) -> Bus {
+    if mmio { Bus::Mmio } else { Bus::Io }
+}
+
+fn io_event(mmio: bool, address: f64, length: u32, datamatch: Option<BigInt>) -> IoEvent {
+    IoEvent {
+        bus: bus(mmio),
+        address: address as u64,
+        length,
+        datamatch: datamatch.map(|value| value.get_u64().1),
+    }
+}
+
+/// Copies a kernel structure into a buffer of JavaScript's that has its size.
+pub fn copy(source: &[u8], target: &mut Uint8Array) {
+    // SAFETY: the array is an argument of the running call; nobody else writes to it meanwhile.
+    let target = unsafe { target.as_mut() };
+    let length = source.len().min(target.len());
+    target[..length].copy_from_slice(&source[..length]);
+}
+
+#[napi]
+impl NativeVm {
+    /// Ends all runs and closes it.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    /// Whether it is closed, here or in another isolate.
+    #[napi(getter, catch_unwind)]
+    pub fn closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
+    /// `KVM_CHECK_EXTENSION`.
+    #[napi(catch_unwind)]
+    pub fn check_extension(&self, env: Env, capability: u32) -> Result<i32> {
+        guarded(&env, || self.inner.check_extension(capability))
+    }
+
+    /// `KVM_ENABLE_CAP`.
+    #[napi(catch_unwind)]
+    pub fn enable_cap(&self, env: Env, capability: u32, arguments: Vec<BigInt>, flags: u32) -> Result<()> {
+        let mut array = [0; 4];
+        for (target, value) in array.iter_mut().zip(&arguments) {
+            *target = value.get_u64().1;
+        }
+        guarded(&env, || self.inner.enable_cap(capability, array, flags))
+    }
+
+    /// `KVM_CREATE_VCPU`.
+    #[napi(catch_unwind)]
+    pub fn create_vcpu(&self, env: Env, id: u32) -> Result<NativeVcpu> {
+        guarded(&env, || {
+            let vcpu = self.inner.create_vcpu(id)?;
+            vcpu.set_isolate(port()?);
+            Ok(NativeVcpu { inner: vcpu })
+        })
+    }
+
+    // ---- memory
+
+    /// Adds a region and returns its slot.
+    #[napi(catch_unwind)]
+    pub fn map_memory(&self, env: Env, config: NativeRegionConfig) -> Result<u32> {
+        let backing = match config.path {
+            Some(path) => Backing::File { path, offset: config.offset as u64 },
+            None if config.memfd => Backing::Memfd,
+            None => Backing::Anonymous,
+        };
+        let config = RegionConfig {
+            slot: config.slot,
+            guest_address: config.guest_address as u64,
+            size: config.size as u64,
+            backing,
+            shared: config.shared,
+            read_only: config.read_only,
+            log_dirty_pages: config.log_dirty_pages,
+        };
+        guarded(&env, || Ok(self.inner.map_memory(&config)?.slot))
+    }
+
+    /// Removes a region.
+    #[napi(catch_unwind)]
+    pub fn unmap_memory(&self, env: Env, slot: u32) -> Result<()> {
+        guarded(&env, || self.inner.unmap_memory(slot))
+    }
+
+    /// The regions, five numbers each: slot, address, size, read-only, logged.
+    #[napi(catch_unwind)]
+    pub fn memory_regions(&self) -> Vec<f64> {
+        let regions = self.inner.memory.regions();
+        regions
+            .iter()
+            .flat_map(|region| {
+                [
+                    f64::from(region.slot),
+                    region.guest_address as f64,
+                    region.size as f64,
+                    f64::from(u8::from(region.read_only)),
+                    f64::from(u8::from(region.log_dirty_pages)),
+                ]
+            })
+            .collect()
+    }
+
+    /// Copies guest memory into `target`.
+    #[napi(catch_unwind)]
+    pub fn read_memory(&self, env: Env, address: f64, mut target: Uint8Array) -> Result<()> {
+        // SAFETY: the array is an argument of the running call; nobody else writes to it meanwhile.
+        guarded(&env, || self.inner.memory.read(address as u64, unsafe { target.as_mut() }))
+    }
+
+    /// Copies `source` into guest memory.
+    #[napi(catch_unwind)]
+    pub fn write_memory(&self, env: Env, address: f64, source: Uint8Array) -> Result<()> {
+        guarded(&env, || self.inner.memory.write(address as u64, &source))
+    }
+
+    /// Fills guest memory.
+    #[napi(catch_unwind)]
+    pub fn fill_memory(&self, env: Env, address: f64, length: f64, byte: u32) -> Result<()> {
+        guarded(&env, || self.inner.memory.fill(address as u64, length as u64, byte as u8))
+    }
+
+    /// Looks for bytes; the address or null.
+    #[napi(catch_unwind)]
+    pub fn find_memory(&self, env: Env, pattern: Uint8Array, start: f64, end: f64) -> Result<Option<f64>> {
+        guarded(&env, || {
+            let found = self.inner.memory.find(&pattern, start as u64, end as u64)?;
+            Ok(found.map(|address| address as f64))
+        })
+    }
+
+    /// An ArrayBuffer over guest memory.
+    #[napi(catch_unwind)]
+    pub fn view_memory(
+        &self,
+        env: Env,
+        address: f64,
+        length: f64,
+        read_only: bool,
+    ) -> Result<Unknown<'static>> {
+        let value = guarded(&env, || {
+            let (region, offset) = self.inner.memory.window(address as u64, length as u64)?;
+            let guard = region.open_view(offset, length as usize, read_only);
+            external_buffer(&env, guard.as_ptr(), guard.length(), guard)
+        })?;
+        // SAFETY: the value was made just now in this environment.
+        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), value) })
+    }
+
+    /// The pages that guest or host wrote.
+    #[napi(catch_unwind)]
+    pub fn dirty_pages(&self, env: Env, slot: u32, reset: bool) -> Result<Vec<u32>> {
+        guarded(&env, || self.inner.dirty_pages(slot, reset))
+    }
+
+    /// KVM's log, as pairs of 32-bit words, low first.
+    #[napi(catch_unwind)]
+    pub fn dirty_log(&self, env: Env, slot: u32) -> Result<Vec<u32>> {
+        guarded(&env, || {
+            let words = self.inner.dirty_log(slot)?;
+            Ok(words.iter().flat_map(|word| [*word as u32, (word >> 32) as u32]).collect())
+        })
+    }
+
+    // ---- claims
+
+    /// Claims a range for a Rust device.
+    #[napi(catch_unwind)]
+    pub fn attach_native(
+        &self,
+        env: Env,
+        mmio: bool,
+        base: f64,
+        length: f64,
+        posted: bool,
+        device: &NativeDeviceModel,
+    ) -> Result<()> {
+        let claim = Claim { bus: bus(mmio), base: base as u64, length: length as u64, posted };
+        guarded(&env, || self.inner.attach(&claim, Target::Native(Arc::clone(&device.inner))))
+    }
+
+    /// Claims a range for the JavaScript device `route` of this isolate.
+    #[napi(catch_unwind)]
+    pub fn attach_script(
+        &self,
+        env: Env,
+        mmio: bool,
+        base: f64,
+        length: f64,
+        posted: bool,
+        route: u32,
+    ) -> Result<()> {
+        let claim = Claim { bus: bus(mmio), base: base as u64, length: length as u64, posted };
+        guarded(&env, || self.inner.attach(&claim, Target::Script { route, port: port()? }))
+    }
+
+    /// Gives a claim up.
+    #[napi(catch_unwind)]
+    pub fn detach(&self, env: Env, mmio: bool, base: f64) -> Result<()> {
+        guarded(&env, || self.inner.detach(bus(mmio), base as u64))
+    }
+
+    // ---- interrupts and clocks
+
+    /// `KVM_SET_TSS_ADDR`.
+    #[napi(catch_unwind)]
+    pub fn set_tss_address(&self, env: Env, address: f64) -> Result<()> {
+        guarded(&env, || self.inner.set_tss_address(address as u64))
+    }
+
+    /// `KVM_SET_IDENTITY_MAP_ADDR`.
+    #[napi(catch_unwind)]
+    pub fn set_identity_map_address(&self, env: Env, address: f64) -> Result<()> {
+        guarded(&env, || self.inner.set_identity_map_address(address as u64))
+    }
+
+    /// `KVM_CREATE_IRQCHIP`.
+    #[napi(catch_unwind)]
+    pub fn create_irq_chip(&self, env: Env) -> Result<()> {
+        guarded(&env, || self.inner.create_irq_chip())
+    }
+
+    /// `KVM_CREATE_PIT2`.
+    #[napi(catch_unwind)]
+    pub fn create_pit2(&self, env: Env, speaker_dummy: bool) -> Result<()> {
+        guarded(&env, || self.inner.create_pit2(speaker_dummy))
+    }
+
+    /// `KVM_IRQ_LINE`.
+    #[napi(catch_unwind)]
+    pub fn set_irq_line(&self, env: Env, irq: u32, active: bool) -> Result<()> {
+        guarded(&env, || self.inner.set_irq_line(irq, active))
+    }
+
+    /// `KVM_IRQFD`.
+    #[napi(catch_unwind)]
+    pub fn register_irqfd(
+        &self,
+        env: Env,
+        event: &NativeEventFd,
+        gsi: u32,
+        resample: Option<&NativeEventFd>,
+    ) -> Result<()> {
+        let resample = resample.map(|event| &event.inner);
+        guarded(&env, || self.inner.register_irqfd(&event.inner, gsi, resample))
+    }
+
+    /// `KVM_IRQFD`, deassigned.
+    #[napi(catch_unwind)]
+    pub fn unregister_irqfd(&self, env: Env, event: &NativeEventFd, gsi: u32) -> Result<()> {
+        guarded(&env, || self.inner.unregister_irqfd(&event.inner, gsi))
+    }
+
+    /// `KVM_IOEVENTFD`.
+    #[napi(catch_unwind)]
+    #[expect(clippy::too_many_arguments, reason = "one flat call; lib/internal gives it a shape")]
+    pub fn ioeventfd(
+        &self,
+        env: Env,
+        event: &NativeEventFd,
+        mmio: bool,
+        address: f64,
+        length: u32,
+        datamatch: Option<BigInt>,
+        assign: bool,
+    ) -> Result<()> {
+        let at = io_event(mmio, address, length, datamatch);
+        guarded(&env, || self.inner.ioeventfd(&event.inner, &at, assign))
+    }
+
+    /// `KVM_SIGNAL_MSI`.
+    #[napi(catch_unwind)]
+    pub fn signal_msi(&self, env: Env, address: BigInt, data: u32, device_id: Option<u32>) -> Result<bool> {
+        guarded(&env, || self.inner.signal_msi(address.get_u64().1, data, device_id))
+    }
+
+    /// Reads one of the machine's structures: `irqchip` (with its number), `pit2`, `clock`.
+    #[napi(catch_unwind)]
+    pub fn get_struct(&self, env: Env, name: String, chip: u32, mut target: Uint8Array) -> Result<()> {
+        let bytes = guarded(&env, || match name.as_str() {
+            "irqchip" => self.inner.irqchip(chip),
+            "pit2" => self.inner.pit2(),
+            _ => self.inner.clock(),
+        })?;
+        copy(&bytes, &mut target);
+        Ok(())
+    }
+
+    /// Writes one of the machine's structures.
+    #[napi(catch_unwind)]
+    pub fn set_struct(&self, env: Env, name: String, chip: u32, bytes: Uint8Array) -> Result<()> {
+        guarded(&env, || match name.as_str() {
+            "irqchip" => self.inner.set_irqchip(chip, &bytes),
+            "pit2" => self.inner.set_pit2(&bytes),
+            _ => self.inner.set_clock(&bytes),
+        })
+    }
+
+    /// The size of the structures in bytes: `kvm_irqchip`, `kvm_pit_state2`, `kvm_clock_data`.
+    #[napi(catch_unwind)]
+    pub fn irqchip_size(&self) -> u32 {
+        vmhatch_vmm::IRQCHIP_SIZE as u32
+    }
+
+    /// Throws unless the whole range is mapped.
+    #[napi(catch_unwind)]
+    pub fn check_memory(&self, env: Env, address: f64, length: f64) -> Result<()> {
+        guarded(&env, || self.inner.memory.check(address as u64, length as u64))
+    }
+
+    /// Throws unless the machine is open.
+    #[napi(catch_unwind)]
+    pub fn check_open(&self, env: Env) -> Result<()> {
+        if self.inner.is_closed() {
+            return Err(throw(&env, &vmhatch_vmm::Error::closed("Vm")));
+        }
+        Ok(())
+    }
+}
