@@ -1,0 +1,48 @@
+/**
+ * Virtual machines as ordinary JavaScript values: a KVM guest runs inside the Node process.
+ *
+ * @packageDocumentation
+ */
+export { Cap } from './lib/generated/capabilities.ts';
+export { ERROR_CODES, type KvmErrorCode } from './lib/generated/error-codes.ts';
+export { GUEST_DEBUG, MP_STATE } from './lib/generated/flags.ts';
+export type { Device, DeviceState } from './lib/devices/device.ts';
+export { KvmError } from './lib/internal/errors.ts';
+export type { Patch } from './lib/internal/structs.ts';
+export { Attachment, Bus, type AttachOptions, type Range } from './lib/kvm/bus.ts';
+export type { CpuidEntry } from './lib/kvm/cpuid.ts';
+export { EventFd } from './lib/kvm/event-fd.ts';
+export type * from './lib/kvm/exits.ts';
+export type {
+  AllHandlers,
+  AsyncHandlers,
+  HandlerResult,
+  Handlers,
+  Interruption,
+  RunResult,
+} from './lib/kvm/handlers.ts';
+export { KickHandle, type VcpuToken } from './lib/kvm/kick.ts';
+export { Kvm } from './lib/kvm/kvm.ts';
+export { MemoryRegion, type RegionPlace } from './lib/kvm/memory-region.ts';
+export { GuestMemory, type Backing, type MapOptions } from './lib/kvm/memory.ts';
+export type { MsrEntry } from './lib/kvm/msr.ts';
+export type { RegisterName, RegisterView, Regs } from './lib/kvm/registers.ts';
+export {
+  Cmos,
+  DebugConsole,
+  DebugExit,
+  I8042,
+  RustDevice,
+  Serial,
+  type OutputListener,
+} from './lib/kvm/rust-devices.ts';
+export type { VcpuStats } from './lib/kvm/stats.ts';
+export {
+  Vcpu,
+  type BackgroundOptions,
+  type RunOptions,
+  type SlicedOptions,
+  type Sregs,
+  type StepInterruption,
+} from './lib/kvm/vcpu.ts';
+export { Vm, type ClockData, type IoEventAddress, type IoEventOptions, type Msi, type Pit2State } from './lib/kvm/vm.ts';

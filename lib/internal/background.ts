@@ -1,0 +1,138 @@
+/** The background lane: a Rust thread runs the vCPU, this isolate serves what belongs to JavaScript. */
+import { STATUS } from '../generated/control-page.ts';
+import type { AsyncHandlers, RunResult } from '../kvm/handlers.ts';
+import type { Deadline } from './lanes.ts';
+import { addServer, holdLoop, look, releaseLoop, removeServer, type BackgroundServer } from './isolate.ts';
+import type { NativeBackgroundRun } from './native.ts';
+import { ENDED, GO_ON, PAUSE, closed, type Outcome, type Runner } from './runner.ts';
+
+/** One run on the background lane. */
+export class BackgroundLane implements BackgroundServer {
+  readonly #runner: Runner;
+  readonly #run: NativeBackgroundRun;
+  readonly #resume: () => void;
+  readonly #resolve: (result: RunResult) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #cleanUp: (() => void)[] = [];
+  #ended = false;
+
+  /** Starts the run; the Promise settles when it has ended and the thread has let go of the vCPU. */
+  static start(
+    runner: Runner,
+    handlers: AsyncHandlers,
+    options: { deadline: Deadline; signal: AbortSignal | undefined },
+  ): Promise<RunResult> {
+    return new Promise((resolve, reject) => {
+      options.signal?.throwIfAborted();
+      runner.begin(handlers, true);
+      let run: NativeBackgroundRun;
+      try {
+        run = runner.native.start();
+      } catch (error) {
+        runner.finish();
+        throw error;
+      }
+      new BackgroundLane(runner, run, resolve, reject).#watch(options);
+    });
+  }
+
+  private constructor(
+    runner: Runner,
+    run: NativeBackgroundRun,
+    resolve: (result: RunResult) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#runner = runner;
+    this.#run = run;
+    this.#resume = run.resumeFunction() as () => void;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    addServer(run.number, this);
+    holdLoop();
+  }
+
+  /** Kicks the vCPU when the time is over or the signal fires; what the kick then means is remembered. */
+  #watch(options: { deadline: Deadline; signal: AbortSignal | undefined }): void {
+    const { deadline, signal } = options;
+    if (deadline.left !== Infinity) {
+      const timer = setTimeout(() => this.#interrupt({ reason: 'timeout' }), Math.max(0, deadline.left));
+      this.#cleanUp.push(() => clearTimeout(timer));
+    }
+    if (signal !== undefined) {
+      const abort = (): void => this.#interrupt(undefined, signal.reason);
+      signal.addEventListener('abort', abort, { once: true });
+      this.#cleanUp.push(() => signal.removeEventListener('abort', abort));
+    }
+  }
+
+  #interruption: { result: RunResult | undefined; error: unknown } | undefined;
+
+  #interrupt(result: RunResult | undefined, error?: unknown): void {
+    if (this.#ended) return;
+    this.#interruption ??= { result, error };
+    // A handler that is being awaited holds the vCPU: it is not in the guest, and no kick reaches it.
+    if (this.#runner.handling) this.#end();
+    else this.#runner.native.kick();
+  }
+
+  /** Serves the exit that the vCPU waits with. */
+  serve(status: number): void {
+    if (this.#ended) return;
+    if ((status & 0xff) === STATUS.completed) {
+      this.#guard(() => {
+        this.#runner.applyChanges();
+        return GO_ON;
+      });
+      return;
+    }
+    this.#guard(() => this.#runner.dispatch(status));
+  }
+
+  #guard(serve: () => Outcome): void {
+    try {
+      const outcome = serve();
+      if (typeof outcome === 'number') this.#continue(outcome);
+      else outcome.then((late) => this.#guardedContinue(late), (error: unknown) => this.#fail(error));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #guardedContinue(outcome: number): void {
+    if (!this.#ended) this.#guard(() => this.#continue(outcome));
+  }
+
+  #continue(outcome: number): number {
+    if (outcome === ENDED) {
+      this.#end();
+    } else if (outcome === PAUSE) {
+      look();
+      this.#resume();
+    } else if (this.#runner.hasPendingChanges) {
+      // Registers may be written only when the access is complete: the thread completes it and comes back.
+      this.#run.complete();
+    } else {
+      this.#resume();
+    }
+    return GO_ON;
+  }
+
+  #fail(error: unknown): void {
+    this.#interruption ??= { result: undefined, error };
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const action of this.#cleanUp) action();
+    removeServer(this.#run.number);
+    this.#run.stop();
+    this.#runner.finish();
+    releaseLoop();
+    const { result } = this.#runner;
+    if (this.#interruption === undefined && result !== undefined) this.#resolve(result);
+    else if (this.#interruption?.result !== undefined) this.#resolve(this.#interruption.result);
+    else this.#reject(this.#interruption?.error ?? closed());
+  }
+}

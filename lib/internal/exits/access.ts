@@ -1,0 +1,133 @@
+/** Port and memory accesses: the hot exits. */
+import { RUN } from '../../generated/run-page.ts';
+import type { IoInExit, IoOutExit, MmioReadExit, MmioWriteExit } from '../../kvm/exits.ts';
+import { ExitObject, checkAnswer, checkAnswer64, checkAnswerBytes } from './base.ts';
+
+const PORT = RUN.io.port / 2;
+const IO_COUNT = RUN.io.count / 4;
+const ADDRESS_LOW = RUN.mmio.physAddr / 4;
+const MMIO_LENGTH = RUN.mmio.len / 4;
+const MMIO_DATA = RUN.mmio.data;
+
+/** A guest-physical address as a number: 52 bits fit. */
+function guestAddress(u32: Uint32Array, low: number): number {
+  return u32[low]! + u32[low + 1]! * 2 ** 32;
+}
+
+export class IoOut extends ExitObject {
+  readonly kind = 'ioOut' as const;
+
+  get port(): number {
+    return this.view.u16[PORT]!;
+  }
+
+  get size(): 1 | 2 | 4 {
+    return this.view.u8[RUN.io.size] as 1 | 2 | 4;
+  }
+
+  get count(): number {
+    return this.view.u32[IO_COUNT]!;
+  }
+
+  get value(): number {
+    return this.view.load(this.view.ioData, this.size);
+  }
+
+  get data(): Uint8Array {
+    const start = this.view.ioData;
+    return this.view.u8.slice(start, start + this.size * this.count);
+  }
+
+  toJSON(): IoOutExit {
+    const { kind, port, size, count, value, data } = this;
+    return { kind, port, size, count, value, data };
+  }
+}
+
+export class IoIn extends ExitObject {
+  readonly kind = 'ioIn' as const;
+
+  get port(): number {
+    return this.view.u16[PORT]!;
+  }
+
+  get size(): 1 | 2 | 4 {
+    return this.view.u8[RUN.io.size] as 1 | 2 | 4;
+  }
+
+  get count(): number {
+    return this.view.u32[IO_COUNT]!;
+  }
+
+  /** A number answers every element; bytes answer all of them. */
+  reply(answer: number | Uint8Array): void {
+    this.owner.checkCurrent();
+    const { size, count } = this;
+    const at = this.view.ioData;
+    if (answer instanceof Uint8Array) {
+      this.view.u8.set(checkAnswerBytes(answer, size * count), at);
+      return;
+    }
+    const value = checkAnswer(answer, size);
+    for (let element = 0; element < count; element++) this.view.store(at + element * size, size, value);
+  }
+
+  toJSON(): IoInExit {
+    const { kind, port, size, count } = this;
+    return { kind, port, size, count };
+  }
+}
+
+export class MmioRead extends ExitObject {
+  readonly kind = 'mmioRead' as const;
+
+  get address(): number {
+    return guestAddress(this.view.u32, ADDRESS_LOW);
+  }
+
+  get size(): number {
+    return this.view.u32[MMIO_LENGTH]!;
+  }
+
+  reply(answer: number | bigint | Uint8Array): void {
+    this.owner.checkCurrent();
+    const { size } = this;
+    if (answer instanceof Uint8Array) {
+      this.view.u8.set(checkAnswerBytes(answer, size), MMIO_DATA);
+    } else if (typeof answer === 'number' && size <= 4) {
+      this.view.store(MMIO_DATA, size, checkAnswer(answer, size));
+    } else {
+      this.view.store64(MMIO_DATA, size, checkAnswer64(answer, size));
+    }
+  }
+
+  toJSON(): MmioReadExit {
+    const { kind, address, size } = this;
+    return { kind, address, size };
+  }
+}
+
+export class MmioWrite extends ExitObject {
+  readonly kind = 'mmioWrite' as const;
+
+  get address(): number {
+    return guestAddress(this.view.u32, ADDRESS_LOW);
+  }
+
+  get size(): number {
+    return this.view.u32[MMIO_LENGTH]!;
+  }
+
+  get value(): number {
+    return this.view.load(MMIO_DATA, this.size);
+  }
+
+  get value64(): bigint {
+    return this.view.load64(MMIO_DATA, this.size);
+  }
+
+  toJSON(): MmioWriteExit {
+    const { kind, address, size, value, value64 } = this;
+    return { kind, address, size, value, value64 };
+  }
+}

@@ -1,0 +1,111 @@
+/** The reused exit objects of one vCPU, and the copies made of them. */
+import { EXIT_REASONS } from '../../generated/exit-reasons.ts';
+import { RUN } from '../../generated/run-page.ts';
+import type { Exit, ExitKind, HandlerExit, StepExit } from '../../kvm/exits.ts';
+import { IoIn, IoOut, MmioRead, MmioWrite } from './access.ts';
+import type { ExitOwner } from './base.ts';
+import { OtherExit } from './other.ts';
+
+const EXIT_REASON = RUN.exitReason / 4;
+
+/** Kinds by `kvm_run.exit_reason`; reasons of other architectures are unknown here. */
+const KINDS: readonly OtherExit['kind'][] = (() => {
+  const x86: readonly OtherExit['kind'][] = [
+    'exception',
+    'hypercall',
+    'debug',
+    'hlt',
+    'irqWindowOpen',
+    'shutdown',
+    'failEntry',
+    'intr',
+    'setTpr',
+    'tprAccess',
+    'nmi',
+    'internalError',
+    'systemEvent',
+    'ioapicEoi',
+    'hyperv',
+    'x86Rdmsr',
+    'x86Wrmsr',
+    'dirtyRingFull',
+    'apResetHold',
+    'x86BusLock',
+    'xen',
+    'notify',
+    'memoryFault',
+  ];
+  const kinds: OtherExit['kind'][] = Array.from({ length: 64 }, () => 'unknown');
+  for (const kind of x86) kinds[EXIT_REASONS[kind as keyof typeof EXIT_REASONS]] = kind;
+  return kinds;
+})();
+
+/** The kind behind an exit reason, for counters; port and memory accesses have two kinds each. */
+export function reasonName(reason: number): string {
+  if (reason === EXIT_REASONS.io) return 'io';
+  if (reason === EXIT_REASONS.mmio) return 'mmio';
+  return KINDS[reason] ?? 'unknown';
+}
+
+/** The reused exit objects of one vCPU. */
+export class ExitSet {
+  readonly ioOut: IoOut;
+  readonly ioIn: IoIn;
+  readonly mmioRead: MmioRead;
+  readonly mmioWrite: MmioWrite;
+  readonly #owner: ExitOwner;
+  readonly #others = new Map<OtherExit['kind'], OtherExit>();
+
+  constructor(owner: ExitOwner) {
+    this.#owner = owner;
+    this.ioOut = new IoOut(owner);
+    this.ioIn = new IoIn(owner);
+    this.mmioRead = new MmioRead(owner);
+    this.mmioWrite = new MmioWrite(owner);
+  }
+
+  /** The exit that is no access, as the page says. */
+  other(): OtherExit {
+    const kind = KINDS[this.#owner.view.u32[EXIT_REASON]!] ?? 'unknown';
+    let exit = this.#others.get(kind);
+    if (exit === undefined) {
+      exit = new OtherExit(this.#owner, kind);
+      this.#others.set(kind, exit);
+    }
+    return exit.refresh();
+  }
+}
+
+/** Any of the reused objects. */
+export type AnyExit = IoOut | IoIn | MmioRead | MmioWrite | OtherExit;
+
+/** A copy of an exit that can be kept. */
+export function copyExit(exit: AnyExit): Exit {
+  return exit.toJSON() as Exit;
+}
+
+/** A copy of an exit that can be answered as long as `isCurrent` says so. */
+export function stepExit(exit: AnyExit, checkCurrent: () => void): StepExit {
+  const copy = copyExit(exit);
+  const define = (name: string, value: (...args: never[]) => void): void => {
+    // Not enumerable: the copy prints and compares as the data that it is.
+    Object.defineProperty(copy, name, { value, enumerable: false });
+  };
+  if ('reply' in exit && exit.reply !== undefined) {
+    const answer = exit as HandlerExit<'ioIn'>;
+    define('reply', (value: number) => {
+      checkCurrent();
+      answer.reply(value);
+    });
+  }
+  if ('fail' in exit && exit.fail !== undefined) {
+    const failing = exit as unknown as HandlerExit<'x86Rdmsr'>;
+    define('fail', () => {
+      checkCurrent();
+      failing.fail();
+    });
+  }
+  return copy as StepExit;
+}
+
+export type { ExitKind };

@@ -1,0 +1,82 @@
+/**
+ * The general-purpose registers in the shared page. With KVM_CAP_SYNC_REGS KVM puts them there at every exit and takes
+ * them from there at the next entry, so a handler reads and writes registers without an ioctl.
+ */
+import { RUN, SYNC_REGS } from '../generated/run-page.ts';
+import { kvmRegs } from '../generated/structs.ts';
+import type { NativeVcpu } from './native.ts';
+import type { RunView } from './run-view.ts';
+
+const VALID = RUN.validRegs / 4;
+const DIRTY = RUN.dirtyRegs / 4;
+const FIRST = RUN.syncRegs.regs / 8;
+
+/** One vCPU's registers in its shared page. */
+export class RegisterPage {
+  /** Whether the page holds the registers of the current exit although KVM did not put them there. */
+  fresh = false;
+  readonly #view: RunView;
+  readonly #native: NativeVcpu;
+  readonly #hasSyncRegs: boolean;
+
+  constructor(view: RunView, native: NativeVcpu, hasSyncRegs: boolean) {
+    this.#view = view;
+    this.#native = native;
+    this.#hasSyncRegs = hasSyncRegs;
+  }
+
+  /** KVM fills the page only for runs in which somebody looks. */
+  beginRun(): void {
+    this.#view.u32[VALID] = 0;
+  }
+
+  /** Asks KVM to fill the page at every exit of this run. */
+  follow(): void {
+    if (this.#hasSyncRegs) this.#view.u32[VALID] = SYNC_REGS.REGS;
+  }
+
+  /** Writes back what a handler left in the page: after a run, registers are read by ioctl again. */
+  endRun(): void {
+    const view = this.#view;
+    if (view.u32[DIRTY] !== 0) {
+      view.u32[DIRTY] = 0;
+      this.#native.setRegs(this.bytes);
+    }
+    view.u32[VALID] = 0;
+    this.fresh = false;
+  }
+
+  /** The bytes of `struct kvm_regs` in the page. */
+  get bytes(): Uint8Array {
+    const start = RUN.syncRegs.regs;
+    return this.#view.u8.subarray(start, start + kvmRegs.size);
+  }
+
+  /** Makes the page hold the registers of the current exit. In a run, KVM does so itself from then on. */
+  load(inHandler: boolean): void {
+    if (this.fresh) return;
+    if (inHandler && this.#hasSyncRegs) {
+      if (this.#view.u32[VALID] === SYNC_REGS.REGS) return;
+      // This exit's registers by ioctl, those of the next ones with the exit.
+      this.follow();
+    }
+    this.#native.loadRegs();
+    this.fresh = true;
+  }
+
+  get(index: number): bigint {
+    return this.#view.u64[FIRST + index]!;
+  }
+
+  set(index: number, value: bigint): void {
+    this.#view.u64[FIRST + index] = value;
+  }
+
+  /** The page was changed: KVM shall take the registers from it. */
+  store(inHandler: boolean): void {
+    // The page is what counts until the next entry, whoever filled it.
+    this.fresh = true;
+    if (inHandler && this.#hasSyncRegs) this.#view.u32[DIRTY] = SYNC_REGS.REGS;
+    else this.#native.setRegs(this.bytes);
+  }
+}

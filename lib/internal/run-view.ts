@@ -1,0 +1,103 @@
+/**
+ * The pages that a vCPU shares with JavaScript, as typed arrays made once: KVM's `struct kvm_run` with its data,
+ * then the control page, then the posted page. Indices are computed here, so the run loop only reads and writes.
+ */
+import { CONTROL, POSTED } from '../generated/control-page.ts';
+import { RUN } from '../generated/run-page.ts';
+
+const PAGE_BYTES = 4096;
+
+/** One vCPU's shared pages. After a close all arrays are empty. */
+export class RunView {
+  readonly buffer: ArrayBuffer;
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly u64: BigUint64Array;
+  readonly f64: Float64Array;
+  readonly data: DataView;
+
+  /** Where the control page starts, in bytes. */
+  readonly control: number;
+  /** Index into `u32` of `route`, `size`, `count`, `dataOffset`, `postedCount` and `openAccess`. */
+  readonly route: number;
+  readonly size: number;
+  readonly count: number;
+  readonly dataOffset: number;
+  readonly postedCount: number;
+  readonly openAccess: number;
+  /** Index into `f64` of the device access's offset. */
+  readonly offset: number;
+  /** Where the posted page starts, in bytes. */
+  readonly posted: number;
+
+  constructor(buffer: ArrayBuffer, controlOffset: number) {
+    this.buffer = buffer;
+    this.u8 = new Uint8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.u64 = new BigUint64Array(buffer);
+    this.f64 = new Float64Array(buffer);
+    this.data = new DataView(buffer);
+    this.control = controlOffset;
+    this.route = (controlOffset + CONTROL.route) / 4;
+    this.size = (controlOffset + CONTROL.size) / 4;
+    this.count = (controlOffset + CONTROL.count) / 4;
+    this.dataOffset = (controlOffset + CONTROL.dataOffset) / 4;
+    this.postedCount = (controlOffset + CONTROL.postedCount) / 4;
+    this.openAccess = (controlOffset + CONTROL.openAccess) / 4;
+    this.offset = (controlOffset + CONTROL.offset) / 8;
+    this.posted = controlOffset + PAGE_BYTES;
+  }
+
+  /** Where the data of the port access is, in bytes. */
+  get ioData(): number {
+    return Number(this.u64[RUN.io.dataOffset / 8]);
+  }
+
+  /** One element of 1, 2 or 4 bytes, little-endian; of other sizes the low 4 bytes at most. */
+  load(at: number, size: number): number {
+    if (size === 1) return this.u8[at]!;
+    if (size === 2) return this.u16[at >>> 1]!;
+    if (size >= 4) return this.data.getUint32(at, true);
+    return this.u8[at]! | (this.u8[at + 1]! << 8) | (this.u8[at + 2]! << 16);
+  }
+
+  /** All of up to 8 bytes. */
+  load64(at: number, size: number): bigint {
+    const value = this.data.getBigUint64(at, true);
+    return size >= 8 ? value : BigInt.asUintN(size * 8, value);
+  }
+
+  /** Stores one element of up to 4 bytes. */
+  store(at: number, size: number, value: number): void {
+    if (size === 1) {
+      this.u8[at] = value;
+    } else if (size === 2) {
+      this.data.setUint16(at, value, true);
+    } else if (size === 4) {
+      this.data.setUint32(at, value, true);
+    } else {
+      for (let byte = 0; byte < size; byte++) this.u8[at + byte] = byte < 4 ? value >>> (byte * 8) : 0;
+    }
+  }
+
+  /** Stores one element of up to 8 bytes. */
+  store64(at: number, size: number, value: bigint): void {
+    if (size === 8) {
+      this.data.setBigUint64(at, value, true);
+      return;
+    }
+    for (let byte = 0; byte < size; byte++) this.u8[at + byte] = Number((value >> BigInt(byte * 8)) & 0xffn);
+  }
+
+  /** A counter of the control page. */
+  counter(offset: number): bigint {
+    return this.u64[(this.control + offset) / 8] ?? 0n;
+  }
+
+  /** Where posted write `index` starts, in bytes. */
+  postedEntry(index: number): number {
+    return this.posted + index * POSTED.stride;
+  }
+}

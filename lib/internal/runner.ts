@@ -1,0 +1,373 @@
+/**
+ * One vCPU's run: steps the native loop, finds who handles each exit, and gives the answers back. The three lanes
+ * (lib/internal/lanes.ts) share it.
+ */
+import { CONTROL, POSTED, STATUS, STATUS_FLAG } from '../generated/control-page.ts';
+import type { Device } from '../devices/device.ts';
+import type { AsyncHandlers, Interruption, RunResult } from '../kvm/handlers.ts';
+import type { Vcpu } from '../kvm/vcpu.ts';
+import { checkRead, isThenable, readDevice, writeDevice } from './device-access.ts';
+import { KvmError } from './errors.ts';
+import { staleExit } from './exits/base.ts';
+import { ExitSet, copyExit, type AnyExit } from './exits/set.ts';
+import { deviceAt, look } from './isolate.ts';
+import type { NativeVcpu } from './native.ts';
+import { RegisterPage } from './register-page.ts';
+import { RunView } from './run-view.ts';
+
+/** What a dispatch says: go on with the guest, or the run has ended. */
+export const GO_ON = 0;
+export const ENDED = 1;
+/** Nothing happened to the guest, but time passed: leave the loop's function and come back. */
+export const PAUSE = 2;
+
+/** How a dispatch ends; on the background lane it may have to be awaited. */
+export type Outcome = number | Promise<number>;
+
+type AnyHandler = (exit: AnyExit, vcpu: Vcpu) => unknown;
+type HandlerTable = Partial<Record<string, AnyHandler>>;
+
+/** What the native side gives for the hot path. */
+interface VcpuFunctions {
+  step(): number;
+  complete(): number;
+  pages: ArrayBuffer;
+  controlOffset: number;
+}
+
+const STOP_DEVICES = ['isa-debug-exit', 'i8042'] as const;
+
+/** The run of one vCPU. */
+export class Runner {
+  readonly native: NativeVcpu;
+  readonly view: RunView;
+  readonly registers: RegisterPage;
+  readonly exits: ExitSet;
+  readonly step: () => number;
+  readonly complete: () => number;
+  /** How the run ended, once it has. */
+  result: RunResult | undefined;
+  /** The exit that no handler took: the reused object, open for an answer until the next step. */
+  unclaimed: AnyExit | undefined;
+  /** Whether the next run asks KVM for the registers at every exit. */
+  followRegisters = false;
+  /** Whether a lane has the vCPU. */
+  running = false;
+  /** Whether a handler or device is being called for this vCPU, or awaited. */
+  handling = false;
+  /** Whether a Promise is allowed as an answer: the background lane. */
+  allowsPromises = false;
+  /** The current exit's number: answers to earlier ones are stale. */
+  sequence = 0;
+  #vcpu: Vcpu;
+  #handlers: HandlerTable = {};
+  #stopRequested = false;
+  /** State writes that wait until the open access is complete. */
+  #afterAccess: (() => void)[] = [];
+
+  constructor(nativeVcpu: NativeVcpu, vcpu: Vcpu, hasSyncRegs: boolean) {
+    this.native = nativeVcpu;
+    this.#vcpu = vcpu;
+    const functions = nativeVcpu.functions() as VcpuFunctions;
+    this.step = functions.step;
+    this.complete = functions.complete;
+    this.view = new RunView(functions.pages, functions.controlOffset);
+    this.registers = new RegisterPage(this.view, nativeVcpu, hasSyncRegs);
+    this.exits = new ExitSet(this);
+  }
+
+  /** Takes the vCPU for a lane. */
+  begin(handlers: AsyncHandlers, allowsPromises: boolean): void {
+    if (this.running) throw busy();
+    if (this.native.closed) throw closed();
+    this.running = true;
+    this.result = undefined;
+    this.unclaimed = undefined;
+    this.#stopRequested = false;
+    this.allowsPromises = allowsPromises;
+    this.#handlers = handlers as HandlerTable;
+    this.registers.beginRun();
+    if (this.followRegisters) this.registers.follow();
+    this.followRegisters = false;
+  }
+
+  /** Gives the vCPU back. */
+  finish(): void {
+    this.running = false;
+    this.handling = false;
+    this.#handlers = {};
+    if (!this.native.closed) this.registers.endRun();
+  }
+
+  requestStop(): void {
+    this.#stopRequested = true;
+  }
+
+  checkCurrent(): void {
+    if (this.view.u8.length === 0) throw closed();
+    if (this.running && !this.handling) throw staleExit();
+  }
+
+  /** Ends the run without an exit. */
+  interrupt(result: Interruption): number {
+    this.result = result;
+    return ENDED;
+  }
+
+  /** Runs until the run ends or a slice of time is over. Leaving this function is what lets a Worker end. */
+  burst(): number {
+    const { step } = this;
+    for (;;) {
+      const outcome = this.dispatch(step());
+      if (outcome !== GO_ON) return outcome as number;
+    }
+  }
+
+  /** Serves one status of the native loop. */
+  dispatch(status: number): Outcome {
+    this.sequence++;
+    this.registers.fresh = false;
+    if (status >= STATUS_FLAG.POSTED) {
+      this.#takePosted();
+      status &= 0xff;
+    }
+    switch (status) {
+      case STATUS.deviceWrite:
+        return this.#deviceWrite();
+      case STATUS.deviceRead:
+        return this.#deviceRead();
+      case STATUS.ioOut:
+        return this.#handle('ioOut', this.exits.ioOut);
+      case STATUS.ioIn:
+        return this.#handle('ioIn', this.exits.ioIn);
+      case STATUS.mmioRead:
+        return this.#handle('mmioRead', this.exits.mmioRead);
+      case STATUS.mmioWrite:
+        return this.#handle('mmioWrite', this.exits.mmioWrite);
+      case STATUS.exit: {
+        const exit = this.exits.other();
+        return this.#handle(exit.kind, exit);
+      }
+      case STATUS.slice:
+      case STATUS.attention:
+        return PAUSE;
+      default:
+        return this.#rare(status);
+    }
+  }
+
+  /** Applies a change to the vCPU's state, now or when the open access is complete. */
+  change(apply: () => void): void {
+    if (this.handling && this.view.u32[this.view.openAccess] !== 0) {
+      this.#afterAccess.push(apply);
+    } else {
+      this.settleNow();
+      apply();
+    }
+  }
+
+  /** Completes the open access, for callers outside of a run. */
+  settleNow(): void {
+    if (this.handling || this.view.u32[this.view.openAccess] === 0 || this.view.u8.length === 0) return;
+    if (this.#settle() !== GO_ON || this.#afterAccess.length > 0) throw busy();
+  }
+
+  /** Completes the last access, open or not: a port write may be complete only now. */
+  completeNow(): void {
+    const status = this.#settle();
+    if (status !== GO_ON) throw busy();
+  }
+
+  /** Whether state writes wait for the open access. */
+  get hasPendingChanges(): boolean {
+    return this.#afterAccess.length > 0;
+  }
+
+  /** The open access is complete: applies what waited. */
+  applyChanges(): void {
+    this.sequence++;
+    this.registers.fresh = false;
+    const changes = this.#afterAccess;
+    this.#afterAccess = [];
+    for (const apply of changes) apply();
+  }
+
+  // ---- handlers
+
+  #handle(kind: string, exit: AnyExit): Outcome {
+    const handler = this.#handlers[kind];
+    if (handler === undefined) {
+      this.unclaimed = exit;
+      this.result = { reason: 'exit', exit: copyExit(exit) };
+      return ENDED;
+    }
+    this.handling = true;
+    const answer = handler(exit, this.#vcpu);
+    if (answer !== undefined) {
+      if (isThenable(answer)) return this.#later(answer, exit);
+      if ('reply' in exit) (exit.reply as ((value: unknown) => void) | undefined)?.(answer);
+    }
+    return this.#handled(exit);
+  }
+
+  async #later(answer: Promise<unknown>, exit: AnyExit): Promise<number> {
+    const value = await answer;
+    if (value !== undefined && 'reply' in exit) {
+      (exit.reply as ((value: unknown) => void) | undefined)?.(value);
+    }
+    return this.#handled(exit);
+  }
+
+  /** After a handler: a stop, and state writes that waited for the answer. */
+  #handled(exit: AnyExit | undefined): Outcome {
+    if (this.#stopRequested && exit !== undefined) this.result = { reason: 'stopped', exit: copyExit(exit) };
+    this.handling = false;
+    if (this.#afterAccess.length > 0 && !this.allowsPromises) {
+      const outcome = this.#settle();
+      if (outcome !== GO_ON) return outcome;
+    }
+    return this.#stopRequested ? ENDED : GO_ON;
+  }
+
+  #settle(): number {
+    for (;;) {
+      const status = this.complete() & 0xff;
+      switch (status) {
+        case STATUS.completed:
+          this.applyChanges();
+          return GO_ON;
+        case STATUS.pending:
+          // The access has another part: its exit comes first, the changes wait for it.
+          return GO_ON;
+        case STATUS.attention:
+          look();
+          break;
+        default:
+          return this.#rare(status);
+      }
+    }
+  }
+
+  #rare(status: number): number {
+    switch (status) {
+      case STATUS.kicked:
+        return this.interrupt({ reason: 'kicked' });
+      case STATUS.deviceStop: {
+        const device = STOP_DEVICES[this.view.u32[(this.view.control + CONTROL.stopDevice) / 4]!]!;
+        const code = this.view.u32[(this.view.control + CONTROL.stopCode) / 4]!;
+        return this.interrupt({ reason: 'device', device, code });
+      }
+      case STATUS.closed:
+        throw closed();
+      case STATUS.busy:
+        throw busy();
+      default:
+        this.native.throwFailure();
+        return ENDED;
+    }
+  }
+
+  // ---- JavaScript devices
+
+  #deviceWrite(): Outcome {
+    const { view } = this;
+    const device = deviceAt(view.u32[view.route]!);
+    if (device === undefined) return GO_ON;
+    const size = view.u32[view.size]!;
+    const count = view.u32[view.count]!;
+    if (size > 4 || count > 1) return this.#writeElements(device, 0);
+    this.handling = true;
+    const written = device.write?.(view.f64[view.offset]!, view.load(view.u32[view.dataOffset]!, size), size);
+    if (written !== undefined && isThenable<void>(written)) return this.#laterElements(device, written, 1, true);
+    return this.#deviceDone();
+  }
+
+  #deviceRead(): Outcome {
+    const { view } = this;
+    const device = deviceAt(view.u32[view.route]!);
+    if (device?.read === undefined && device?.read64 === undefined) return GO_ON;
+    const size = view.u32[view.size]!;
+    const count = view.u32[view.count]!;
+    if (size > 4 || count > 1 || device.read === undefined) return this.#readElements(device, 0);
+    this.handling = true;
+    const value = device.read(view.f64[view.offset]!, size);
+    if (isThenable(value)) return this.#laterElements(device, value, 1, false);
+    view.store(view.u32[view.dataOffset]!, size, checkRead(value, size));
+    return this.#deviceDone();
+  }
+
+  #deviceDone(): Outcome {
+    this.handling = false;
+    return this.#afterAccess.length > 0 ? this.#handled(undefined) : GO_ON;
+  }
+
+  /** String and 8-byte accesses: element by element, as hardware makes them. */
+  #writeElements(device: Device, from: number): Outcome {
+    const { view } = this;
+    const size = view.u32[view.size]!;
+    const at = view.u32[view.dataOffset]!;
+    const offset = view.f64[view.offset]!;
+    this.handling = true;
+    for (let element = from; element < view.u32[view.count]!; element++) {
+      const written = writeDevice(device, offset, size, view.load64(at + element * size, size));
+      if (isThenable<void>(written)) return this.#laterElements(device, written, element + 1, true);
+    }
+    return this.#deviceDone();
+  }
+
+  #readElements(device: Device, from: number): Outcome {
+    const { view } = this;
+    const size = view.u32[view.size]!;
+    const at = view.u32[view.dataOffset]!;
+    const offset = view.f64[view.offset]!;
+    this.handling = true;
+    for (let element = from; element < view.u32[view.count]!; element++) {
+      const value = readDevice(device, offset, size);
+      if (isThenable(value)) return this.#laterElements(device, value, element + 1, false);
+      view.store64(at + element * size, size, value);
+    }
+    return this.#deviceDone();
+  }
+
+  /** Awaits one element of a device's access, then does the rest. */
+  async #laterElements(
+    device: Device,
+    promise: Promise<unknown>,
+    next: number,
+    write: boolean,
+  ): Promise<number> {
+    const { view } = this;
+    const value = await promise;
+    if (!write) {
+      const size = view.u32[view.size]!;
+      const late = typeof value === 'bigint' ? value : BigInt(checkRead(value, size));
+      view.store64(view.u32[view.dataOffset]! + (next - 1) * size, size, late);
+    }
+    return write ? this.#writeElements(device, next) : this.#readElements(device, next);
+  }
+
+  #takePosted(): void {
+    const { view } = this;
+    const count = Math.min(view.u32[view.postedCount]!, POSTED.entries);
+    for (let index = 0; index < count; index++) {
+      const entry = view.postedEntry(index);
+      const device = deviceAt(view.u32[(entry + POSTED.route) / 4]!);
+      if (device === undefined) continue;
+      const size = view.u32[(entry + POSTED.size) / 4]!;
+      const value = view.load64(entry + POSTED.data, size);
+      // Nobody waits for a posted write, so a Promise of it has nobody to hold up either.
+      const written = writeDevice(device, view.f64[(entry + POSTED.offset) / 8]!, size, value);
+      if (isThenable<void>(written)) void written;
+    }
+  }
+}
+
+/** The error for a second use of a vCPU that runs. */
+export function busy(): KvmError {
+  return new KvmError('ERR_KVM_BUSY', 'the vCPU is running: kick it first, or call this from one of its handlers');
+}
+
+/** The error for a vCPU that was closed. */
+export function closed(): KvmError {
+  return new KvmError('ERR_KVM_CLOSED', 'the Vcpu is closed');
+}

@@ -1,0 +1,106 @@
+import type { Device } from '../devices/device.ts';
+import { boolean, integer, object, options as checkOptions } from '../internal/check.ts';
+import { KEY, checkKey } from '../internal/illegal.ts';
+import { addDevice, removeDevice } from '../internal/isolate.ts';
+import type { NativeVm } from '../internal/native.ts';
+import { nativeModel, type RustDevice } from './rust-devices.ts';
+
+/** A range of ports or guest-physical addresses. */
+export interface Range {
+  /** The first port or address. */
+  base: number;
+  /** How many ports or bytes. */
+  length: number;
+}
+
+/** What a claim can ask for. */
+export interface AttachOptions {
+  /**
+   * Writes are collected by KVM and arrive in batches, within a few milliseconds and before any other exit of
+   * their vCPU is handled, without an exit each (`KVM_CAP_COALESCED_PIO`, `KVM_CAP_COALESCED_MMIO`). For devices
+   * that are written often and read seldom. Default false.
+   */
+  posted?: boolean;
+}
+
+/**
+ * The ports (`vm.io`) or the memory-mapped devices (`vm.mmio`) of a virtual machine: who answers which range.
+ */
+export class Bus {
+  readonly #vm: NativeVm;
+  readonly #mmio: boolean;
+
+  /** @internal */
+  constructor(key: symbol, vm: NativeVm, mmio: boolean) {
+    checkKey(key);
+    this.#vm = vm;
+    this.#mmio = mmio;
+  }
+
+  /**
+   * Lets a device answer a range. A JavaScript device belongs to this isolate: a vCPU that runs on another thread
+   * waits for it. A Rust device is served where the vCPU runs.
+   *
+   * @throws `ERR_KVM_RANGE_CLAIMED` when part of the range has a device.
+   * @throws `ERR_KVM_UNSUPPORTED` when the host cannot collect posted writes.
+   * @throws `ERR_KVM_CLOSED`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   */
+  attach(range: Range, device: Device | RustDevice, options?: AttachOptions): Attachment {
+    const { base: from, length: many } = checkOptions('range', range, ['base', 'length']);
+    const limit = this.#mmio ? 2 ** 52 : 0x1_0000;
+    const base = integer('range.base', from, 0, limit - 1);
+    const length = integer('range.length', many, 1, limit - base);
+    const { posted: post = false } = checkOptions('options', options, ['posted']);
+    const posted = boolean('options.posted', post);
+    object('device', device);
+    const model = nativeModel(device);
+    if (model !== undefined) {
+      this.#vm.attachNative(this.#mmio, base, length, posted, model);
+      return new Attachment(KEY, { base, length }, () => this.#detach(base));
+    }
+    const route = addDevice(device as Device);
+    try {
+      this.#vm.attachScript(this.#mmio, base, length, posted, route);
+    } catch (error) {
+      removeDevice(route);
+      throw error;
+    }
+    return new Attachment(KEY, { base, length }, () => {
+      this.#detach(base);
+      removeDevice(route);
+    });
+  }
+
+  #detach(base: number): void {
+    // A closed machine has let go of all claims.
+    if (!this.#vm.closed) this.#vm.detach(this.#mmio, base);
+  }
+}
+
+/** A device's claim on a range. */
+export class Attachment implements Disposable {
+  /** The first port or address. */
+  readonly base: number;
+  /** How many ports or bytes. */
+  readonly length: number;
+  #detach: (() => void) | undefined;
+
+  /** @internal */
+  constructor(key: symbol, range: Range, detach: () => void) {
+    checkKey(key);
+    this.base = range.base;
+    this.length = range.length;
+    this.#detach = detach;
+  }
+
+  /** Gives the range up: its accesses go to the handlers again. Twice is quiet. */
+  detach(): void {
+    const detach = this.#detach;
+    this.#detach = undefined;
+    detach?.();
+  }
+
+  [Symbol.dispose](): void {
+    this.detach();
+  }
+}

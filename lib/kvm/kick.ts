@@ -1,0 +1,54 @@
+import { array, integer, object, property } from '../internal/check.ts';
+import { KEY, checkKey } from '../internal/illegal.ts';
+import { native } from '../internal/native.ts';
+
+/** Names a vCPU in messages between threads: plain data, to be posted. */
+export interface VcpuToken {
+  readonly vcpu: readonly [number: number, generation: number];
+}
+
+/** @internal Reads a token that came from who knows where. */
+export function tokenNumbers(name: string, value: unknown): [number, number] {
+  const numbers = array(`${name}.vcpu`, property(name, object(name, value), 'vcpu'));
+  return [
+    integer(`${name}.vcpu[0]`, numbers[0], 0, 0xffff_ffff),
+    integer(`${name}.vcpu[1]`, numbers[1], 0, 0xffff_ffff),
+  ];
+}
+
+/**
+ * Stops a running vCPU, from any thread. A kick is sticky: with no run in progress it ends the next one, so none is
+ * ever lost.
+ *
+ * @example
+ * ```ts
+ * worker.postMessage(vcpu.kickHandle.token);
+ * // in the Worker:
+ * parentPort.on('message', (token) => KickHandle.from(token).kick());
+ * ```
+ */
+export class KickHandle {
+  /** Plain data that names the vCPU: post it to another thread and give it to {@link KickHandle.from}. */
+  readonly token: VcpuToken;
+
+  /** @internal */
+  constructor(key: symbol, token: VcpuToken) {
+    checkKey(key);
+    this.token = token;
+  }
+
+  /**
+   * A handle for the vCPU that a token names. A vCPU that is gone is no error: it needs no kick.
+   *
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` for what is no token.
+   */
+  static from(token: VcpuToken): KickHandle {
+    const [number, generation] = tokenNumbers('token', token);
+    return new KickHandle(KEY, { vcpu: [number, generation] });
+  }
+
+  /** Ends the run in progress with `{ reason: 'kicked' }`, or the next one. Does not wait for it. */
+  kick(): void {
+    native().kickByToken(this.token.vcpu[0], this.token.vcpu[1]);
+  }
+}

@@ -1,0 +1,145 @@
+import { Cap } from '../generated/capabilities.ts';
+import { integer, options as checkOptions, string } from '../internal/check.ts';
+import { invalidArgValue } from '../internal/errors.ts';
+import { KEY } from '../internal/illegal.ts';
+import { native, type NativeKvm } from '../internal/native.ts';
+import { cpuidEntries, type CpuidEntry } from './cpuid.ts';
+import { readMsrs, type MsrEntry } from './msr.ts';
+import { Vm } from './vm.ts';
+
+/**
+ * The KVM subsystem of the host: an open /dev/kvm.
+ *
+ * @example
+ * ```ts
+ * const kvm = new Kvm();
+ * console.log(kvm.apiVersion); // 12
+ * const vm = kvm.createVm();
+ * ```
+ */
+export class Kvm implements Disposable {
+  readonly #native: NativeKvm;
+  #closed = false;
+
+  /**
+   * Opens the device.
+   *
+   * @param options - `path`: the device, `/dev/kvm` by default.
+   * @throws `ERR_KVM_UNAVAILABLE` when there is none, `ERR_KVM_PERMISSION` when you may not open it.
+   * @throws `ERR_KVM_API_VERSION` when it does not speak version 12, which all kernels since 2.6.22 do.
+   * @throws `ERR_KVM_PLATFORM` when this package has no native addon for the platform.
+   */
+  constructor(options?: { path?: string }) {
+    const { path = '/dev/kvm' } = checkOptions('options', options, ['path']);
+    const checked = string('options.path', path);
+    if (checked === '' || checked.includes('\0')) throw invalidArgValue('options.path', path, 'must be a path');
+    this.#native = new (native().NativeKvm)(checked);
+  }
+
+  /**
+   * The API's version, 12 (`KVM_GET_API_VERSION`).
+   *
+   * @throws `ERR_KVM_CLOSED`
+   */
+  get apiVersion(): number {
+    return this.#native.apiVersion();
+  }
+
+  /**
+   * Whether the host has a capability (`KVM_CHECK_EXTENSION`).
+   *
+   * @param capability - One of {@link Cap}, or its number.
+   * @throws `ERR_KVM_CLOSED`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`
+   */
+  checkExtension(capability: Cap | number): boolean {
+    return this.checkExtensionInt(capability) > 0;
+  }
+
+  /**
+   * A capability's value: 0 when the host lacks it, else 1 or what the capability says.
+   *
+   * @throws As {@link checkExtension}.
+   */
+  checkExtensionInt(capability: Cap | number): number {
+    return this.#native.checkExtension(integer('capability', capability, 0, 0xffff_ffff));
+  }
+
+  /** The size of a vCPU's shared mapping in bytes (`KVM_GET_VCPU_MMAP_SIZE`). @throws `ERR_KVM_CLOSED` */
+  getVcpuMmapSize(): number {
+    return this.#native.limits()[0]!;
+  }
+
+  /** How many vCPUs are recommended for one machine. @throws `ERR_KVM_CLOSED` */
+  getNrVcpus(): number {
+    return this.#native.limits()[1]!;
+  }
+
+  /** How many vCPUs one machine can have. @throws `ERR_KVM_CLOSED` */
+  getMaxVcpus(): number {
+    return this.#native.limits()[2]!;
+  }
+
+  /** vCPU ids are below this. @throws `ERR_KVM_CLOSED` */
+  getMaxVcpuId(): number {
+    return this.#native.limits()[3]!;
+  }
+
+  /** How many memory regions one machine can have. @throws `ERR_KVM_CLOSED` */
+  getNrMemslots(): number {
+    return this.#native.limits()[4]!;
+  }
+
+  /** The CPUID leaves that host and KVM support (`KVM_GET_SUPPORTED_CPUID`). @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
+  getSupportedCpuid(): CpuidEntry[] {
+    return cpuidEntries(this.#native.cpuid(false));
+  }
+
+  /** The CPUID leaves that KVM emulates (`KVM_GET_EMULATED_CPUID`). @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
+  getEmulatedCpuid(): CpuidEntry[] {
+    return cpuidEntries(this.#native.cpuid(true));
+  }
+
+  /** The MSRs that belong to a vCPU's state (`KVM_GET_MSR_INDEX_LIST`). @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
+  getMsrIndexList(): number[] {
+    return this.#native.msrIndices(false);
+  }
+
+  /** The MSRs that tell features (`KVM_GET_MSR_FEATURE_INDEX_LIST`). @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
+  getMsrFeatureIndexList(): number[] {
+    return this.#native.msrIndices(true);
+  }
+
+  /**
+   * Feature MSRs of the host (`KVM_GET_MSRS`).
+   *
+   * @throws `ERR_KVM_IOCTL` naming the first one that the host refuses; `ERR_KVM_CLOSED`
+   */
+  getMsrs(indices: readonly number[]): MsrEntry[] {
+    return readMsrs(indices, (list, target) => this.#native.msrs(list, target));
+  }
+
+  /**
+   * Makes a virtual machine (`KVM_CREATE_VM`).
+   *
+   * @param options - `type`: the kernel's machine type, 0 by default, the only one on most hosts.
+   * @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
+   */
+  createVm(options?: { type?: number }): Vm {
+    const { type = 0 } = checkOptions('options', options, ['type']);
+    return new Vm(KEY, this.#native.createVm(integer('options.type', type, 0)));
+  }
+
+  /** Closes the device. Machines made from it live on. Twice is quiet. */
+  close(): void {
+    this.#closed = true;
+    this.#native.close();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
