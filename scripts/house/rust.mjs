@@ -9,10 +9,8 @@ export const unsafeFiles = {
   'crates/node/src/error.rs': 'throws through raw Node-API',
   'crates/node/src/hot.rs': 'the hot path: raw Node-API functions with a data pointer',
   'crates/node/src/isolate.rs': 'references and cleanup hooks of an isolate, through raw Node-API',
-  'crates/node/src/kvm.rs': 'writes into a typed array that JavaScript lent for the call',
+  'crates/node/src/raw.rs': 'buffers over foreign memory, functions with a data pointer, bytes lent for a call',
   'crates/node/src/measure.rs': 'the native controls of the bench: raw Node-API functions',
-  'crates/node/src/vcpu.rs': 'hands out the hot functions; writes into a typed array lent for the call',
-  'crates/node/src/vm.rs': 'external buffers over guest memory; writes into a typed array lent for the call',
   'crates/vmm/examples/raw-loop.rs': "the bench's peer program on kvm-ioctls: gives its memory to KVM",
   'crates/vmm/src/control.rs': 'reads the processor clock',
   'crates/vmm/src/measure/affinity.rs': 'system calls that pin the thread of a native control',
@@ -25,10 +23,8 @@ export const unsafeFiles = {
   'crates/vmm/src/posted.rs': "drains KVM's ring of coalesced writes",
   'crates/vmm/src/raw_ioctl.rs': 'ioctls that kvm-ioctls does not offer',
   'crates/vmm/src/thread_clock.rs': 'a POSIX timer for each thread that runs vCPUs',
-  'crates/vmm/src/vcpu/access.rs': 'reads and answers port and memory accesses in kvm_run',
   'crates/vmm/src/vcpu/mod.rs': 'the vCPU is used by one thread at a time, which the type system cannot see',
   'crates/vmm/src/vcpu/pages.rs': 'maps the pages that KVM and JavaScript share',
-  'crates/vmm/src/vcpu/run_loop.rs': 'writes the control page that JavaScript reads',
   'crates/vmm/src/vm.rs': 'gives guest memory to KVM',
 };
 

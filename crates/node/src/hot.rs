@@ -2,7 +2,8 @@
 //! costs several hundred nanoseconds, one of these about twelve.
 
 use crate::error::throw;
-use crate::isolate::{callback_data, number, port, raw_function, run_status, set};
+use crate::isolate::{port, run_status};
+use crate::raw::{callback_data, number, raw_function, set};
 use napi::bindgen_prelude::{Env, Object, Result};
 use napi::sys;
 use napi_derive::napi;

@@ -2,6 +2,7 @@
 
 use crate::error::{guarded, throw};
 use crate::isolate::port;
+use crate::raw::lent_bytes;
 use crate::vm::NativeVm;
 use napi::bindgen_prelude::{Env, Result, Uint8Array};
 use napi_derive::napi;
@@ -63,8 +64,7 @@ impl NativeKvm {
     pub fn msrs(&self, env: Env, indices: Vec<u32>, mut target: Uint8Array) -> Result<()> {
         guarded(&env, || {
             let entries = self.inner.msrs(&indices)?;
-            // SAFETY: the array is an argument of the running call; nobody else writes to it meanwhile.
-            copy_msrs(&entries, unsafe { target.as_mut() })
+            copy_msrs(&entries, lent_bytes(&mut target))
         })
     }
 

@@ -10,5 +10,6 @@ mod hot;
 mod isolate;
 mod kvm;
 mod measure;
+mod raw;
 mod vcpu;
 mod vm;

@@ -2,7 +2,8 @@
 
 use crate::error::{guarded, throw};
 use crate::hot;
-use crate::isolate::{add_run, external_buffer, port, raw_function, remove_run, set};
+use crate::isolate::{add_run, port, remove_run};
+use crate::raw::{external_buffer, lent_bytes, raw_function, set, unknown};
 use crate::vm::{NativeVm, copy};
 use napi::bindgen_prelude::{BigInt, Env, JsObjectValue, Object, Result, Uint8Array, Unknown};
 use napi_derive::napi;
@@ -169,8 +170,7 @@ impl NativeVcpu {
     pub fn get_msrs(&self, env: Env, indices: Vec<u32>, mut target: Uint8Array) -> Result<()> {
         guarded(&env, || {
             let entries = self.inner.msrs(&indices)?;
-            // SAFETY: the array is an argument of the running call; nobody else writes to it meanwhile.
-            copy_msrs(&entries, unsafe { target.as_mut() })
+            copy_msrs(&entries, lent_bytes(&mut target))
         })
     }
 
@@ -234,8 +234,7 @@ impl NativeBackgroundRun {
     #[napi(catch_unwind)]
     pub fn resume_function(&self, env: Env) -> Result<Unknown<'static>> {
         let function = guarded(&env, || raw_function(&env, hot::resume, Arc::clone(&self.inner)))?;
-        // SAFETY: the value was made just now in this environment.
-        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), function) })
+        Ok(unknown(&env, function))
     }
 
     /// Lets the vCPU finish its open access and come back.

@@ -3,7 +3,8 @@
 use crate::device::NativeDeviceModel;
 use crate::error::{guarded, throw};
 use crate::event_fd::NativeEventFd;
-use crate::isolate::{external_buffer, port};
+use crate::isolate::port;
+use crate::raw::{external_buffer, lent_bytes, unknown};
 use crate::vcpu::NativeVcpu;
 use napi::bindgen_prelude::{BigInt, Env, Result, Uint8Array, Unknown};
 use napi_derive::napi;
@@ -54,8 +55,7 @@ fn io_event(mmio: bool, address: f64, length: u32, datamatch: Option<BigInt>) ->
 
 /// Copies a kernel structure into a buffer of JavaScript's that has its size.
 pub fn copy(source: &[u8], target: &mut Uint8Array) {
-    // SAFETY: the array is an argument of the running call; nobody else writes to it meanwhile.
-    let target = unsafe { target.as_mut() };
+    let target = lent_bytes(target);
     let length = source.len().min(target.len());
     target[..length].copy_from_slice(&source[..length]);
 }
@@ -149,8 +149,7 @@ impl NativeVm {
     /// Copies guest memory into `target`.
     #[napi(catch_unwind)]
     pub fn read_memory(&self, env: Env, address: f64, mut target: Uint8Array) -> Result<()> {
-        // SAFETY: the array is an argument of the running call; nobody else writes to it meanwhile.
-        guarded(&env, || self.inner.memory.read(address as u64, unsafe { target.as_mut() }))
+        guarded(&env, || self.inner.memory.read(address as u64, lent_bytes(&mut target)))
     }
 
     /// Copies `source` into guest memory.
@@ -188,8 +187,7 @@ impl NativeVm {
             let guard = region.open_view(offset, length as usize, read_only);
             external_buffer(&env, guard.as_ptr(), guard.length(), guard)
         })?;
-        // SAFETY: the value was made just now in this environment.
-        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), value) })
+        Ok(unknown(&env, value))
     }
 
     /// The pages that guest or host wrote.

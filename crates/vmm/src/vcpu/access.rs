@@ -68,7 +68,7 @@ impl VcpuCore {
         let claim = local.routes.map(bus).lookup(transfer.address, transfer.size as u64);
         let Some(claim) = claim else {
             // Port writes are complete when KVM reports them; all else is completed by the next entry.
-            self.set_open_access(unclaimed != Status::IoOut);
+            self.pages.set_open_access(unclaimed != Status::IoOut);
             Counters::add(&counters.javascript, 1);
             return Pass::Return(unclaimed);
         };
@@ -80,8 +80,9 @@ impl VcpuCore {
             }
             Target::Script { route, port } if port.id == self.isolate_id() => {
                 Counters::add(&counters.javascript, 1);
-                self.set_open_access(!transfer.write || bus == Bus::Mmio);
-                self.describe(*route, claim.offset, &transfer);
+                self.pages.set_open_access(!transfer.write || bus == Bus::Mmio);
+                let Transfer { size, count, data_offset, .. } = transfer;
+                self.pages.describe_access(*route, claim.offset, size, count, data_offset);
                 Pass::Return(if transfer.write { Status::DeviceWrite } else { Status::DeviceRead })
             }
             Target::Script { route, port } => {
@@ -90,20 +91,6 @@ impl VcpuCore {
                 local.forward = Some(self.forward(port, route, offset, transfer, 0));
                 self.await_forward(local, lane)
             }
-        }
-    }
-
-    /// Writes down the access for JavaScript.
-    #[inline]
-    fn describe(&self, route: u32, offset: u64, transfer: &Transfer) {
-        let control = self.pages.control();
-        // SAFETY: volatile writes to plain fields of the control page.
-        unsafe {
-            (&raw mut (*control).route).write_volatile(route);
-            (&raw mut (*control).size).write_volatile(transfer.size as u32);
-            (&raw mut (*control).count).write_volatile(transfer.count as u32);
-            (&raw mut (*control).data_offset).write_volatile(transfer.data_offset as u32);
-            (&raw mut (*control).offset).write_volatile(offset as f64);
         }
     }
 
@@ -124,13 +111,8 @@ impl VcpuCore {
             }
         }
         if let Some((stop_device, code)) = device.take_request() {
-            let control = self.pages.control();
-            // SAFETY: volatile writes to plain fields of the control page.
-            unsafe {
-                (&raw mut (*control).stop_device).write_volatile(stop_device);
-                (&raw mut (*control).stop_code).write_volatile(code);
-            }
-            self.set_open_access(false);
+            self.pages.describe_stop(stop_device, code);
+            self.pages.set_open_access(false);
             return Pass::Return(Status::DeviceStop);
         }
         if transfer.write
@@ -138,7 +120,7 @@ impl VcpuCore {
             && output.is_urgent()
         {
             if lane != Lane::Background && output.port().id == self.isolate_id() {
-                self.set_open_access(false);
+                self.pages.set_open_access(false);
                 return Pass::Return(Status::Attention);
             }
             // The listener is another thread: a guest that floods it waits here until there is room.

@@ -191,6 +191,37 @@ impl RunPages {
         unsafe { std::ptr::write_bytes(self.start.add(offset), 0xff, length) };
     }
 
+    /// Writes down whether the exit leaves an access open, for JavaScript.
+    #[inline]
+    pub(crate) fn set_open_access(&self, open: bool) {
+        // SAFETY: a volatile write to a plain field of the mapped control page, here and below.
+        unsafe { (&raw mut (*self.control()).open_access).write_volatile(u32::from(open)) };
+    }
+
+    /// Writes down an access to a device of JavaScript's.
+    #[inline]
+    pub(crate) fn describe_access(&self, route: u32, offset: u64, size: usize, count: usize, data: usize) {
+        let control = self.control();
+        // SAFETY: as above.
+        unsafe {
+            (&raw mut (*control).route).write_volatile(route);
+            (&raw mut (*control).size).write_volatile(size as u32);
+            (&raw mut (*control).count).write_volatile(count as u32);
+            (&raw mut (*control).data_offset).write_volatile(data as u32);
+            (&raw mut (*control).offset).write_volatile(offset as f64);
+        }
+    }
+
+    /// Writes down which device ended the run, and with what code.
+    pub(crate) fn describe_stop(&self, device: u32, code: u32) {
+        let control = self.control();
+        // SAFETY: as above.
+        unsafe {
+            (&raw mut (*control).stop_device).write_volatile(device);
+            (&raw mut (*control).stop_code).write_volatile(code);
+        }
+    }
+
     /// Puts fresh pages over KVM's, which lets go of the vCPU's file. Views that JavaScript still holds
     /// read zeros of their own. Only for a vCPU that nobody runs.
     pub(crate) fn retire(&self) {

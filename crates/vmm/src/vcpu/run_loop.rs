@@ -164,7 +164,7 @@ impl VcpuCore {
                         | KVM_EXIT_XEN
                         | KVM_EXIT_HYPERV
                 );
-                self.set_open_access(open);
+                self.pages.set_open_access(open);
                 Counters::add(&counters.javascript, 1);
                 Pass::Return(Status::Exit)
             }
@@ -179,7 +179,7 @@ impl VcpuCore {
                 let found = self.kick.take(self.pages.immediate_exit());
                 if lane == Lane::Complete {
                     self.rearm(found);
-                    self.set_open_access(false);
+                    self.pages.set_open_access(false);
                     return Pass::Return(Status::Completed);
                 }
                 match found {
@@ -205,12 +205,6 @@ impl VcpuCore {
             Interrupted::Attention => self.attention(),
             Interrupted::Nothing => {}
         }
-    }
-
-    #[inline]
-    pub(super) fn set_open_access(&self, open: bool) {
-        // SAFETY: a volatile write to a field of the control page, which only JavaScript reads.
-        unsafe { (&raw mut (*self.pages.control()).open_access).write_volatile(u32::from(open)) };
     }
 }
 

@@ -1,0 +1,138 @@
+//! Raw Node-API where napi has no word for it: buffers over foreign memory, functions with a data pointer, and
+//! the bytes of a typed array that JavaScript lends for a call.
+
+use napi::bindgen_prelude::{Env, JsObjectValue, Object, Result, Uint8Array, Unknown};
+use napi::sys;
+use std::ptr::{null, null_mut};
+use std::sync::Arc;
+use vmhatch_vmm::{Error, ErrorCode};
+
+/// The bytes of a typed array that the running call was given to fill.
+pub fn lent_bytes(array: &mut Uint8Array) -> &mut [u8] {
+    // SAFETY: the array is an argument of the running call, which is the only thing that runs in its isolate;
+    // a thread that shares its memory can tear what is written, nothing else.
+    unsafe { array.as_mut() }
+}
+
+/// A raw value as a return value.
+pub fn unknown(env: &Env, value: sys::napi_value) -> Unknown<'static> {
+    // SAFETY: callers pass a value that was made in this environment and scope just before.
+    unsafe { Unknown::from_raw_unchecked(env.raw(), value) }
+}
+
+/// Makes an ArrayBuffer over memory that `owner` keeps alive; the owner is dropped with the buffer.
+pub fn external_buffer<T>(
+    env: &Env,
+    address: *mut u8,
+    length: usize,
+    owner: T,
+) -> std::result::Result<sys::napi_value, Error> {
+    unsafe extern "C" fn finalize<T>(
+        _: sys::napi_env,
+        _: *mut std::ffi::c_void,
+        hint: *mut std::ffi::c_void,
+    ) {
+        // SAFETY: the hint is the box that `external_buffer` leaked, and this runs once.
+        drop(unsafe { Box::from_raw(hint.cast::<T>()) });
+    }
+    let hint = Box::into_raw(Box::new(owner));
+    let mut value = null_mut();
+    // SAFETY: the memory outlives the buffer, because its owner is dropped by the finalizer only.
+    let status = unsafe {
+        sys::napi_create_external_arraybuffer(
+            env.raw(),
+            address.cast(),
+            length,
+            Some(finalize::<T>),
+            hint.cast(),
+            &mut value,
+        )
+    };
+    /// napi_no_external_buffers_allowed: the environment keeps all its memory in a cage.
+    const NOT_ALLOWED: sys::napi_status = 22;
+    match status {
+        sys::Status::napi_ok => Ok(value),
+        NOT_ALLOWED => {
+            // SAFETY: this is the one failure after which Node does not run the finalizer.
+            drop(unsafe { Box::from_raw(hint) });
+            Err(Error::new(
+                ErrorCode::ExternalBuffers,
+                "this runtime forbids buffers over foreign memory (as Electron does): use read() and write()",
+            ))
+        }
+        status => Err(Error::new(
+            ErrorCode::ExternalBuffers,
+            format!("a view of {length} bytes could not be made (status {status}): ask for smaller windows"),
+        )),
+    }
+}
+
+/// Makes a JavaScript function of `callback` with `owner` as its data: no arguments, no class, no conversion.
+pub fn raw_function<T: Send + Sync + 'static>(
+    env: &Env,
+    callback: unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value,
+    owner: Arc<T>,
+) -> std::result::Result<sys::napi_value, Error> {
+    unsafe extern "C" fn finalize<T>(
+        _: sys::napi_env,
+        data: *mut std::ffi::c_void,
+        _: *mut std::ffi::c_void,
+    ) {
+        // SAFETY: the data is the Arc that `raw_function` leaked, and this runs once.
+        drop(unsafe { Arc::from_raw(data.cast::<T>().cast_const()) });
+    }
+    let failed = || Error::new(ErrorCode::Internal, "napi_create_function failed");
+    let data = Arc::into_raw(owner).cast_mut();
+    let mut function = null_mut();
+    // SAFETY: the data lives until the finalizer, which is tied to the function itself.
+    let status = unsafe {
+        sys::napi_create_function(env.raw(), null(), 0, Some(callback), data.cast(), &mut function)
+    };
+    let added = (status == sys::Status::napi_ok)
+        // SAFETY: as above.
+        .then(|| unsafe {
+            sys::napi_add_finalizer(
+                env.raw(),
+                function,
+                data.cast(),
+                Some(finalize::<T>),
+                null_mut(),
+                null_mut(),
+            )
+        });
+    if added != Some(sys::Status::napi_ok) {
+        // SAFETY: nobody else has the pointer: the function, if it exists, is unreachable.
+        drop(unsafe { Arc::from_raw(data) });
+        return Err(failed());
+    }
+    Ok(function)
+}
+
+/// The data pointer of a raw function that is being called.
+///
+/// # Safety
+///
+/// Only from within a callback made by [`raw_function`] with the same `T`.
+#[inline]
+pub unsafe fn callback_data<'a, T>(env: sys::napi_env, info: sys::napi_callback_info) -> &'a T {
+    let mut data = null_mut();
+    // SAFETY: the callback's own arguments; only the data pointer is asked for.
+    unsafe {
+        sys::napi_get_cb_info(env, info, null_mut(), null_mut(), null_mut(), &mut data);
+        &*data.cast::<T>()
+    }
+}
+
+/// A small number as the answer of a raw function.
+#[inline]
+pub fn number(env: sys::napi_env, value: u32) -> sys::napi_value {
+    let mut result = null_mut();
+    // SAFETY: the environment of the running callback; the out pointer is a local.
+    unsafe { sys::napi_create_uint32(env, value, &mut result) };
+    result
+}
+
+/// Sets a function as a property of an object that is being built.
+pub fn set(object: &mut Object<'_>, env: &Env, name: &str, value: sys::napi_value) -> Result<()> {
+    object.set_named_property(name, unknown(env, value))
+}
