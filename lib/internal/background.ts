@@ -47,6 +47,7 @@ export class BackgroundLane implements BackgroundServer {
     this.#resume = run.resumeFunction() as () => void;
     this.#resolve = resolve;
     this.#reject = reject;
+    runner.onClose = () => this.#fail(closed());
     addServer(run.number, this);
     holdLoop();
   }
@@ -103,7 +104,10 @@ export class BackgroundLane implements BackgroundServer {
   }
 
   #continue(outcome: number): number {
-    if (outcome === ENDED) {
+    if (this.#runner.native.closed) {
+      // Closed in another isolate, or by the handler: the thread waits for nothing any more.
+      this.#fail(closed());
+    } else if (outcome === ENDED) {
       this.#end();
     } else if (outcome === PAUSE) {
       look();
@@ -125,6 +129,7 @@ export class BackgroundLane implements BackgroundServer {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#runner.onClose = undefined;
     for (const action of this.#cleanUp) action();
     removeServer(this.#run.number);
     this.#run.stop();

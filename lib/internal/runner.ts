@@ -55,6 +55,8 @@ export class Runner {
   running = false;
   /** Whether a handler or device is being called for this vCPU, or awaited. */
   handling = false;
+  /** Ends the run on the background lane, if that is where it is: nobody may wait for a closed vCPU. */
+  onClose: (() => void) | undefined;
   /** Whether a Promise is allowed as an answer: the background lane. */
   allowsPromises = false;
   /** The current exit's number: answers to earlier ones are stale. */

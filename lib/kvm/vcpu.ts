@@ -391,6 +391,7 @@ export class Vcpu implements Disposable {
     this.#closed = true;
     if (this.#transferred) return;
     this.#native.close();
+    this.#runner.onClose?.();
     native().detach(this.#runner.view.buffer);
   }
 

@@ -1,12 +1,12 @@
 //! What the addon knows of the JavaScript isolate whose thread it is on.
 
 use crate::error::guarded;
-use napi::bindgen_prelude::{Env, Function, JsObjectValue, JsValue, Result, Unknown};
+use napi::bindgen_prelude::{Env, Function, JsValue, Result, Unknown};
 use napi::sys;
 use napi_derive::napi;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::sync::Arc;
 use vmhatch_vmm::{BackgroundRun, Error, ErrorCode, IsolatePort};
 

@@ -109,14 +109,15 @@ impl BackgroundRun {
                 Resume::Run => lane = Lane::Background,
                 Resume::Complete => lane = Lane::Complete,
                 Resume::Stop => return,
-                // The isolate is gone, and nobody has freed the vCPU.
+                // Nobody is there to answer.
                 Resume::Wait => break,
             }
         }
         self.vcpu.end_background();
     }
 
-    /// Gives the exit to the isolate and waits for its answer; [`Resume::Wait`] when the isolate has ended.
+    /// Gives the exit to the isolate and waits for its answer; [`Resume::Wait`] when nobody will
+    /// give one: the isolate has ended, or the vCPU is closed.
     fn hand_over(&self, port: &IsolatePort, status: u32) -> Resume {
         self.status.store(status, Ordering::Release);
         port.push_ready(self.vcpu.number);
@@ -134,7 +135,7 @@ impl BackgroundRun {
         }
         loop {
             match self.take_answer() {
-                Resume::Wait if port.ended() => return Resume::Wait,
+                Resume::Wait if port.ended() || self.vcpu.is_closed() => return Resume::Wait,
                 Resume::Wait => std::thread::park_timeout(ASLEEP),
                 answer => return answer,
             }

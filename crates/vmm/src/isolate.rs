@@ -94,6 +94,8 @@ pub struct IsolatePort {
     /// vCPUs in the background lane that wait for this isolate, by registry number.
     ready: Mutex<VecDeque<u32>>,
     ready_count: AtomicU32,
+    /// The vCPU that the isolate's own thread is running: its registry number plus one, or zero.
+    in_guest: AtomicU32,
     ended: AtomicBool,
 }
 
@@ -110,6 +112,7 @@ impl IsolatePort {
             accesses: Mutex::default(),
             ready: Mutex::default(),
             ready_count: AtomicU32::new(0),
+            in_guest: AtomicU32::new(0),
             ended: AtomicBool::new(false),
         })
     }
@@ -174,8 +177,22 @@ impl IsolatePort {
             self.accesses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push_back(access);
         }
         self.notify();
-        // The isolate may itself be inside a guest on the sync lane.
-        crate::Registry::global().attention(self.id);
+        self.interrupt_guest();
+    }
+
+    /// Notes which vCPU (by registry number) this isolate's own thread runs, if any.
+    #[inline]
+    pub(crate) fn set_in_guest(&self, vcpu: Option<u32>) {
+        self.in_guest.store(vcpu.map_or(0, |number| number + 1), Ordering::Release);
+    }
+
+    /// The isolate may itself be inside a guest on the sync lane: bring it back. Should it enter the guest
+    /// just now, the thread clock's next tick does the same.
+    fn interrupt_guest(&self) {
+        let vcpu = self.in_guest.load(Ordering::Acquire);
+        if vcpu != 0 {
+            Registry::global().attention(vcpu - 1);
+        }
     }
 
     /// Queues a vCPU of the background lane that wants its handlers.
@@ -184,7 +201,7 @@ impl IsolatePort {
         self.ready_count.fetch_add(1, Ordering::SeqCst);
         self.pending.store(true, Ordering::SeqCst);
         self.wake();
-        crate::Registry::global().attention(self.id);
+        self.interrupt_guest();
     }
 
     /// Whether a vCPU of the background lane waits: cheap enough to be asked in a spin.

@@ -70,12 +70,11 @@ impl Registry {
         }
     }
 
-    /// Brings the runs on the sync lane of one isolate back to it.
-    pub(crate) fn attention(&self, isolate: u32) {
-        for vcpu in self.all() {
-            if vcpu.sync_isolate() == isolate {
-                vcpu.attention();
-            }
+    /// Brings a vCPU that runs on its isolate's own thread back to it.
+    pub(crate) fn attention(&self, number: u32) {
+        let vcpu = self.lock().get(number as usize).and_then(|slot| slot.vcpu.upgrade());
+        if let Some(vcpu) = vcpu {
+            vcpu.attention();
         }
     }
 

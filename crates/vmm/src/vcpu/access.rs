@@ -75,8 +75,7 @@ impl VcpuCore {
         match claim.value {
             Target::Native(device) => {
                 Counters::add(&counters.rust, 1);
-                let device = Arc::clone(device);
-                self.serve(&device, claim.offset, transfer, lane)
+                self.serve(device, claim.offset, transfer, lane)
             }
             Target::Script { route, port } if port.id == self.isolate_id() => {
                 Counters::add(&counters.javascript, 1);

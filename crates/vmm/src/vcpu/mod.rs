@@ -47,6 +47,8 @@ struct Local {
     raw_fd: i32,
     routes: Arc<Routes>,
     generation: u64,
+    /// The isolate that the vCPU runs for; looked up again when it was given to another.
+    port: Arc<IsolatePort>,
     /// An exit that came while completing another.
     pending: Option<Status>,
     forward: Option<Forward>,
@@ -128,6 +130,7 @@ impl VcpuCore {
                 raw_fd,
                 routes: vm.routes(),
                 generation: vm.generation(),
+                port: Arc::clone(&port),
                 pending: None,
                 forward: None,
                 slice_start: 0,
@@ -206,11 +209,6 @@ impl VcpuCore {
     /// The isolate whose handlers serve this vCPU.
     pub(crate) fn isolate_id(&self) -> u32 {
         self.isolate.load(Ordering::Relaxed)
-    }
-
-    /// The isolate whose own thread runs this vCPU, or zero.
-    pub(crate) fn sync_isolate(&self) -> u32 {
-        if self.in_background.load(Ordering::Relaxed) { 0 } else { self.isolate_id() }
     }
 
     /// Gives the vCPU to another isolate.

@@ -50,7 +50,17 @@ impl VcpuCore {
         if local.fd.is_none() {
             return Status::Closed as u32;
         }
+        if local.port.id != self.isolate_id() {
+            local.port = self.port();
+        }
+        // The background lane's isolate is free to be woken; on the others it is in the guest itself.
+        if lane == Lane::Sync {
+            local.port.set_in_guest(Some(self.number));
+        }
         let status = ThreadClock::with(|clock| self.run_loop(local, clock, lane)) as u32;
+        if lane == Lane::Sync {
+            local.port.set_in_guest(None);
+        }
         // A close while the guest ran has let nothing go yet; say so now.
         if self.is_closed() {
             return Status::Closed as u32;
