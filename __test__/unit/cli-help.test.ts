@@ -8,17 +8,23 @@ import { exitCodeMeanings, exitCodeOfError } from '../../lib/cli/exit-codes.ts';
 
 const main = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url));
 
+/** Nothing here may load the addon: help, versions and refusals work on every platform, and at once. */
+const noAddon = `data:text/javascript,${encodeURIComponent(`
+  const load = process.dlopen;
+  process.dlopen = (module, path, ...rest) => {
+    if (path.includes('vmhatch.')) throw new Error('the addon was loaded');
+    return load(module, path, ...rest);
+  };
+`)}`;
+
 function cli(...args: string[]): { code: number | null; stdout: string; stderr: string } {
   const env = { ...process.env };
   delete env['NO_COLOR'];
   delete env['FORCE_COLOR'];
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--import', '@oxc-node/core/register', main, ...args],
-    {
-      encoding: 'utf8',
-      env,
-    },
+    ['--import', noAddon, '--import', '@oxc-node/core/register', main, ...args],
+    { encoding: 'utf8', env },
   );
   return { code: status, stdout, stderr };
 }
@@ -79,6 +85,12 @@ for (const [args, message] of [
     t.regex(stderr, message);
   });
 }
+
+test('doctor explains a missing addon, and nothing else can be run: 3', (t) => {
+  const { code, stdout } = cli('doctor', '--device', '/dev/null');
+  t.is(code, 3);
+  t.regex(stdout, process.platform === 'linux' ? /cannot use it\s+\[ERR_KVM_PLATFORM\]/ : /UNAVAILABLE/);
+});
 
 test('an error’s code decides the exit status', (t) => {
   const failure = (code: string): Error => Object.assign(new Error(), { code });
