@@ -7,7 +7,7 @@ import { interleave } from '../../lib/bench/rounds.ts';
 import {
   histogram,
   medianEstimate,
-  pairwiseMean,
+  pooled,
   quantile,
   roundRatios,
   sorted,
@@ -38,7 +38,7 @@ test('the interval of a median holds it and narrows with the samples', (t) => {
 
 test('ratios are of the same round', (t) => {
   t.deepEqual(roundRatios(Float64Array.of(2, 9, 1), Float64Array.of(1, 3)), Float64Array.of(2, 3));
-  t.deepEqual(pairwiseMean(Float64Array.of(2, 4), Float64Array.of(4, 8)), Float64Array.of(3, 6));
+  t.deepEqual(pooled(Float64Array.of(2, 4), Float64Array.of(4, 8)), Float64Array.of(2, 4, 4, 8));
 });
 
 test('a histogram counts every sample once and leaves wide gaps out', (t) => {

@@ -12,6 +12,8 @@ pub fn codes() -> String {
         "/** Every code of `KvmError` and what it means; docs/errors.md says what to do. */\nexport const ERROR_CODES = {\n",
     );
     for code in ErrorCode::ALL {
+        // What to do, where an editor shows it.
+        let _ = writeln!(out, "  /** {} */", code.remedy());
         let entry = format!("  {}: {},", code.as_str(), quoted(code.meaning()));
         // As prettier breaks a line that is too long.
         if entry.chars().count() > 110 {
