@@ -1,14 +1,15 @@
 // The smallest virtual machine: sixteen-bit code adds two numbers, writes the sum to the serial port, halts.
 import { Kvm } from 'vmhatch';
 
+// prettier-ignore
 const code = Uint8Array.of(
-  ...[0xba, 0xf8, 0x03], // mov dx, 0x3f8
-  ...[0x00, 0xd8], //       add al, bl
-  ...[0x04, 0x30], //       add al, '0'
-  ...[0xee], //             out dx, al
-  ...[0xb0, 0x0a], //       mov al, '\n'
-  ...[0xee], //             out dx, al
-  ...[0xf4], //             hlt
+  0xba, 0xf8, 0x03, // mov dx, 0x3f8
+  0x00, 0xd8,       // add al, bl
+  0x04, 0x30,       // add al, '0'
+  0xee,             // out dx, al
+  0xb0, 0x0a,       // mov al, '\n'
+  0xee,             // out dx, al
+  0xf4,             // hlt
 );
 
 const kvm = new Kvm();
