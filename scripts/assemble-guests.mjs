@@ -16,32 +16,48 @@ import { fileURLToPath } from 'node:url';
 
 const guests = fileURLToPath(new URL('../crates/test-guests/guests/', import.meta.url));
 
+/** @type {Readonly<Record<string, { mode: string; assembler: string; linker: string }>>} */
 const modes = {
   '.code16': { mode: 'real16', assembler: '--32', linker: 'elf_i386' },
   '.code32': { mode: 'protected32', assembler: '--32', linker: 'elf_i386' },
   '.code64': { mode: 'long64', assembler: '--64', linker: 'elf_x86_64' },
 };
 
-/** The value of a directive that must stand in `source` exactly once. */
+/**
+ * The value of a directive that must stand in `source` exactly once.
+ * @param {string} file
+ * @param {string} source
+ * @param {RegExp} pattern
+ * @param {string} what
+ */
 function directive(file, source, pattern, what) {
   const found = [...source.matchAll(pattern)];
   if (found.length !== 1) {
     throw new Error(`${file}: ${what} must stand there exactly once, not ${found.length} times`);
   }
-  return found[0][1];
+  return String(found[0]?.[1]);
 }
 
-/** Assembles one guest. Tools run in the sources' folder, so that no path gets into a listing. */
+/**
+ * Assembles one guest. Tools run in the sources' folder, so that no path gets into a listing.
+ * @param {string} name
+ * @param {string} scratch
+ */
 function assemble(name, scratch) {
   const file = `${name}.s`;
   const source = readFileSync(join(guests, file), 'utf8');
-  const { mode, assembler, linker } =
-    modes[directive(file, source, /^(\.code(?:16|32|64))$/gm, '.code16, .code32 or .code64')];
+  const found = modes[directive(file, source, /^(\.code(?:16|32|64))$/gm, '.code16, .code32 or .code64')];
+  if (found === undefined) throw new Error(`${file}: its mode is unknown`);
+  const { mode, assembler, linker } = found;
   const loadAddress = Number(directive(file, source, /^\.org (0x[0-9a-f]+)$/gm, '.org 0xADDRESS'));
-  const [object, linked, raw, listing] = ['o', 'elf', 'bin', 'lst'].map((ending) =>
-    join(scratch, `${name}.${ending}`),
-  );
-  const run = (tool, args) =>
+  const scratchFile = (/** @type {string} */ ending) => join(scratch, `${name}.${ending}`);
+  const [object, linked, raw, listing] = [
+    scratchFile('o'),
+    scratchFile('elf'),
+    scratchFile('bin'),
+    scratchFile('lst'),
+  ];
+  const run = (/** @type {string} */ tool, /** @type {string[]} */ args) =>
     execFileSync(tool, args, { cwd: guests, stdio: ['ignore', 'inherit', 'inherit'] });
   const columns = ['--listing-lhs-width=2', '--listing-rhs-width=120', '--listing-cont-lines=100'];
   const flags = [assembler, '--fatal-warnings', '-mx86-used-note=no', `-aln=${listing}`, ...columns];
@@ -55,17 +71,22 @@ function assemble(name, scratch) {
   };
 }
 
-/** The assembler's listing without blanks at line ends, and without the zeros that `.org` pads with. */
+/**
+ * The assembler's listing without blanks at line ends, and without the zeros that `.org` pads with.
+ * @param {string} listing
+ */
 function tidy(listing) {
-  const lines = listing.split('\n').map((line) => line.trimEnd());
-  const origin = lines.findIndex((line) => /\t\.org /.test(line));
-  const number = lines[origin].slice(0, 5);
-  const source = lines[origin].indexOf('\t');
-  const end = lines.findIndex((line, index) => index > origin && !line.startsWith(number));
-  const bare = number.padEnd(source) + lines[origin].slice(source);
+  const lines = listing.split('\n').map((each) => each.trimEnd());
+  const origin = lines.findIndex((each) => /\t\.org /.test(each));
+  const line = lines[origin] ?? '';
+  const number = line.slice(0, 5);
+  const source = line.indexOf('\t');
+  const end = lines.findIndex((each, index) => index > origin && !each.startsWith(number));
+  const bare = number.padEnd(source) + line.slice(source);
   return `${[...lines.slice(0, origin), bare, ...lines.slice(end)].join('\n').trimEnd()}\n`;
 }
 
+/** @param {string[]} args */
 function main(args) {
   const check = args.length === 1 && args[0] === '--check';
   if (args.length > 0 && !check) {
@@ -75,6 +96,7 @@ function main(args) {
     .filter((file) => file.endsWith('.s'))
     .map((file) => file.slice(0, -'.s'.length))
     .toSorted();
+  /** @type {Map<string, Buffer>} */
   const made = new Map();
   const scratch = mkdtempSync(join(tmpdir(), 'assemble-guests-'));
   try {
@@ -90,11 +112,12 @@ function main(args) {
   }
 
   const present = readdirSync(guests).filter((file) => /\.(bin|lst|json)$/.test(file));
-  const isMade = (file) => present.includes(file) && made.get(file).equals(readFileSync(join(guests, file)));
-  const stale = [...made.keys()].filter((file) => !isMade(file));
+  const stale = [...made].filter(
+    ([file, content]) => !present.includes(file) || !content.equals(readFileSync(join(guests, file))),
+  );
   const orphaned = present.filter((file) => !made.has(file));
   if (check) {
-    for (const file of stale) {
+    for (const [file] of stale) {
       console.error(`${file} is not what its source makes`);
     }
     for (const file of orphaned) {
@@ -106,8 +129,8 @@ function main(args) {
     }
     return;
   }
-  for (const file of stale) {
-    writeFileSync(join(guests, file), made.get(file));
+  for (const [file, content] of stale) {
+    writeFileSync(join(guests, file), content);
   }
   for (const file of orphaned) {
     rmSync(join(guests, file));

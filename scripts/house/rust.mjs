@@ -9,7 +9,8 @@ export const unsafeFiles = {
   'crates/node/src/error.rs': 'throws through raw Node-API',
   'crates/node/src/hot.rs': 'the hot path: raw Node-API functions with a data pointer',
   'crates/node/src/isolate.rs': 'references and cleanup hooks of an isolate, through raw Node-API',
-  'crates/node/src/raw.rs': 'buffers over foreign memory, functions with a data pointer, bytes lent for a call',
+  'crates/node/src/raw.rs':
+    'buffers over foreign memory, functions with a data pointer, bytes lent for a call',
   'crates/node/src/measure.rs': 'the native controls of the bench: raw Node-API functions',
   'crates/vmm/examples/raw-loop.rs': "the bench's peer program on kvm-ioctls: gives its memory to KVM",
   'crates/vmm/src/control.rs': 'reads the processor clock',
@@ -25,7 +26,8 @@ export const unsafeFiles = {
   'crates/vmm/src/thread_clock.rs': 'a POSIX timer for each thread that runs vCPUs',
   'crates/vmm/src/vcpu/mod.rs': 'the vCPU is used by one thread at a time, which the type system cannot see',
   'crates/vmm/src/vcpu/pages.rs': 'maps the pages that KVM and JavaScript share',
-  'crates/vmm/src/vm.rs': 'gives guest memory to KVM',
+  'crates/vmm/src/vm/memory.rs': 'gives guest memory to KVM',
+  'crates/vmm/tests/support/mod.rs': 'reads and writes the shared pages as JavaScript does',
 };
 
 /** Crates whose root forbids unsafe code altogether. */
