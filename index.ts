@@ -6,6 +6,11 @@
 export { Cap } from './lib/generated/capabilities.ts';
 export { ERROR_CODES, type KvmErrorCode } from './lib/generated/error-codes.ts';
 export { GUEST_DEBUG, MP_STATE } from './lib/generated/flags.ts';
+export type {
+  KvmDtable as DescriptorTable,
+  KvmPitChannelState as PitChannelState,
+  KvmSegment as Segment,
+} from './lib/generated/struct-types.ts';
 export type { Device, DeviceState } from './lib/devices/device.ts';
 export { KvmError } from './lib/internal/errors.ts';
 export type { Patch } from './lib/internal/structs.ts';
@@ -34,6 +39,7 @@ export {
   I8042,
   RustDevice,
   Serial,
+  type DeviceRequest,
   type OutputListener,
 } from './lib/kvm/rust-devices.ts';
 export type { VcpuStats } from './lib/kvm/stats.ts';
@@ -45,4 +51,11 @@ export {
   type Sregs,
   type StepInterruption,
 } from './lib/kvm/vcpu.ts';
-export { Vm, type ClockData, type IoEventAddress, type IoEventOptions, type Msi, type Pit2State } from './lib/kvm/vm.ts';
+export {
+  Vm,
+  type ClockData,
+  type IoEventAddress,
+  type IoEventOptions,
+  type Msi,
+  type Pit2State,
+} from './lib/kvm/vm.ts';

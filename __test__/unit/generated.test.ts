@@ -99,13 +99,13 @@ test('our own pages can be read through typed arrays', (t) => {
   t.is(offset % 8, 0);
   const { reasons, ...places } = counters;
   for (const at of Object.values(places)) t.is(at % 8, 0);
-  t.like(counters, { rust: counters.byReason + reasons * 8 });
+  t.is(counters.byReason % 64, 0);
+  t.true(Object.values(places).every((at) => at <= counters.byReason));
   t.true(Object.values(EXIT_REASONS).every((reason) => reason < reasons));
   t.is(POSTED.stride % 8, 0);
   t.true(POSTED.entries * POSTED.stride <= 4096);
 });
 
 test('a status and its flags do not touch', (t) => {
-  const flags = STATUS_FLAG.POSTED | STATUS_FLAG.PORT;
-  for (const status of Object.values(STATUS)) t.is(status & flags, 0);
+  for (const status of Object.values(STATUS)) t.is(status & STATUS_FLAG.POSTED, 0);
 });

@@ -37,13 +37,13 @@ export const CONTROL = {
   stopCode: 32,
   stopDevice: 36,
   counters: {
-    byReason: 64,
+    byReason: 128,
     reasons: 64,
-    rust: 576,
-    posted: 584,
-    javascript: 592,
-    slices: 600,
-    guestCycles: 608,
+    rust: 48,
+    posted: 64,
+    javascript: 40,
+    slices: 72,
+    guestCycles: 56,
   },
 } as const;
 

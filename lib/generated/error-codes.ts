@@ -2,29 +2,51 @@
 
 /** Every code of `KvmError` and what it means; docs/errors.md says what to do. */
 export const ERROR_CODES = {
+  /** Use it before `close()`; `closed` says whether it still works. */
   ERR_KVM_CLOSED: 'The object, or one that it belongs to, was closed',
+  /** Stop it with its `kickHandle` and wait for the run to end; a handler must not run its own vCPU. */
   ERR_KVM_BUSY: 'The vCPU is running, here or in another thread',
+  /** Use it in the thread that adopted it. */
   ERR_KVM_TRANSFERRED: 'The vCPU was given away with `transfer()`',
+  /** Adopt a token once, in the process that made it, while the VM is open. */
   ERR_KVM_TOKEN:
     'The token names nothing: it was used before, was made by another process, or its object is closed',
+  /** Answer synchronously, or run with `runInBackground()`, where handlers may be asynchronous. */
   ERR_KVM_ASYNC_HANDLER: 'A handler or device returned a Promise where the guest cannot wait for it',
+  /** Answer inside the handler; keep `exit.toJSON()` if the values are needed later. */
   ERR_KVM_STALE_EXIT: 'The exit was used after its handler had returned, or after the vCPU had gone on',
+  /** Load the kernel module (`kvm_intel` or `kvm_amd`), enable virtualisation in the firmware, or pass `/dev/kvm` into the container. */
   ERR_KVM_UNAVAILABLE: 'The KVM device does not exist or is not KVM',
+  /** Join the group that owns `/dev/kvm` (mostly `kvm`), or change its mode. */
   ERR_KVM_PERMISSION: 'The KVM device may not be opened by this user',
+  /** Use a kernel of 2.6.22 or later. */
   ERR_KVM_API_VERSION: 'The kernel speaks another version of the KVM API than 12',
+  /** The message names what was looked for; install the package for a supported platform, or build from source. */
   ERR_KVM_PLATFORM: 'There is no native addon for this platform, C library or version of Node',
+  /** Use `read()` and `write()`, which copy, or a runtime that allows external buffers. */
   ERR_KVM_EXTERNAL_BUFFERS:
     'This runtime forbids buffers over memory that is not its own, so guest memory cannot be viewed',
+  /** `syscall` names the call and `errno` the reason, as in `errno.h`. */
   ERR_KVM_IOCTL: 'The kernel refused a call',
+  /** Ask `checkExtension()` first, or do without it. */
   ERR_KVM_UNSUPPORTED: 'The kernel or the processor lacks what was asked for',
+  /** Detach that device, or choose another range; the message names both. */
   ERR_KVM_RANGE_CLAIMED: 'Another device already has part of the range',
+  /** Unmap that region, or choose another address; the message names both. */
   ERR_KVM_MEMORY_OVERLAP: 'The region would overlap another region of guest memory',
+  /** Stay inside the mapped regions; `view()` must stay inside one. */
   ERR_KVM_MEMORY_BOUNDS: 'Part of the range is not guest memory',
+  /** `errno` says why: mostly too little memory, or a file that is missing or too short. */
   ERR_KVM_MEMORY: 'Memory for the guest could not be had: the mapping or its file failed',
+  /** Unmap a region, or map fewer and larger ones; `kvm.getNrMemslots()` is the limit. */
   ERR_KVM_NO_SLOTS: 'The slot is taken, or all memory slots of the VM are',
+  /** Keep the file as long as the region is mapped; the VM cannot go on. */
   ERR_KVM_BACKING_LOST: 'The file behind guest memory became shorter than the region',
+  /** `kvm.getMaxVcpus()` and `kvm.getMaxVcpuId()` are the limits. */
   ERR_KVM_TOO_MANY_VCPUS: 'The VM cannot have another vCPU, or none with this id',
+  /** Restore it into a device of the type and version that saved it. */
   ERR_KVM_STATE: 'The saved state belongs to another type of device or another version',
+  /** Please report it with the message. */
   ERR_KVM_INTERNAL: 'A fault of this library, caught before it could do harm',
 } as const;
 

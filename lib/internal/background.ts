@@ -15,6 +15,8 @@ export class BackgroundLane implements BackgroundServer {
   readonly #reject: (error: unknown) => void;
   readonly #cleanUp: (() => void)[] = [];
   #ended = false;
+  /** Whether the run is over as soon as its last access is complete. */
+  #ending = false;
 
   /** Starts the run; the Promise settles when it has ended and the thread has let go of the vCPU. */
   static start(
@@ -79,11 +81,15 @@ export class BackgroundLane implements BackgroundServer {
   /** Serves the exit that the vCPU waits with. */
   serve(status: number): void {
     if (this.#ended) return;
-    if ((status & 0xff) === STATUS.completed) {
+    if (status === STATUS.completed) {
       this.#guard(() => {
         this.#runner.applyChanges();
-        return GO_ON;
+        return this.#ending ? ENDED : GO_ON;
       });
+      return;
+    }
+    if (this.#ending) {
+      this.#finish();
       return;
     }
     this.#guard(() => this.#runner.dispatch(status));
@@ -93,17 +99,34 @@ export class BackgroundLane implements BackgroundServer {
     try {
       const outcome = serve();
       if (typeof outcome === 'number') this.#continue(outcome);
-      else outcome.then((late) => this.#guardedContinue(late), (error: unknown) => this.#fail(error));
+      else
+        outcome.then(
+          (late) => this.#guardedContinue(late),
+          (error: unknown) => this.#fail(error),
+        );
     } catch (error) {
       this.#fail(error);
     }
   }
 
+  /** Once only: the thread may be at the next exit already, and would take a second answer for that one's. */
   #guardedContinue(outcome: number): void {
-    if (!this.#ended) this.#guard(() => this.#continue(outcome));
+    // The promise of a handler that was not waited for any longer.
+    if (this.#ending) return;
+    try {
+      this.#continue(outcome);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
-  #continue(outcome: number): number {
+  #continue(outcome: number): void {
+    // A handler may have ended the run itself, by its signal: the thread has been let go then.
+    if (this.#ended) return;
+    if (this.#ending) {
+      this.#finish();
+      return;
+    }
     if (this.#runner.native.closed) {
       // Closed in another isolate, or by the handler: the thread waits for nothing any more.
       this.#fail(closed());
@@ -118,7 +141,6 @@ export class BackgroundLane implements BackgroundServer {
     } else {
       this.#resume();
     }
-    return GO_ON;
   }
 
   #fail(error: unknown): void {
@@ -127,6 +149,19 @@ export class BackgroundLane implements BackgroundServer {
   }
 
   #end(): void {
+    if (this.#ended) return;
+    if (this.#runner.hasPendingChanges && !this.#runner.native.closed) {
+      if (this.#ending) return;
+      // What a handler wrote takes effect when its access is complete: the thread completes it and comes back.
+      this.#ending = true;
+      this.#runner.abandonHandler();
+      this.#run.complete();
+      return;
+    }
+    this.#finish();
+  }
+
+  #finish(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#runner.onClose = undefined;

@@ -97,6 +97,17 @@ export function array(name: string, value: unknown): readonly unknown[] {
   return value as readonly unknown[];
 }
 
+/**
+ * The elements of an array, each read once.
+ *
+ * @param max - how many there may be: an array may claim billions without having them
+ */
+export function elements(name: string, value: unknown, max: number): unknown[] {
+  const given = array(name, value);
+  const length = integer(`${name}.length`, property(name, given, 'length'), 0, max);
+  return Array.from({ length }, (_, index) => property(name, given, index));
+}
+
 /** Runs code of the caller's (a getter, a proxy's trap); what it throws becomes the cause of an argument error. */
 function guarded<T>(name: string, read: () => T): T {
   try {
@@ -181,8 +192,9 @@ export function signal(name: string, value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'object' && value !== null) {
     const aborted = property(name, value, 'aborted');
-    const listen = property(name, value, 'addEventListener');
-    if (typeof aborted === 'boolean' && typeof listen === 'function') return value as AbortSignal;
+    const methods = ['addEventListener', 'removeEventListener', 'throwIfAborted'];
+    const complete = methods.every((method) => typeof property(name, value, method) === 'function');
+    if (typeof aborted === 'boolean' && complete) return value as AbortSignal;
   }
   throw invalidArgType(name, 'an instance of AbortSignal', value);
 }

@@ -1,18 +1,24 @@
 /** One access to a JavaScript device, as hardware would make it: sizes over 4 bytes split where they must be. */
 import type { Device } from '../devices/device.ts';
+import { property } from './check.ts';
 import { invalidArgType, outOfRange } from './errors.ts';
 
-/** Whether a value has to be awaited. */
+/**
+ * Whether a value has to be awaited.
+ *
+ * @throws `ERR_INVALID_ARG_VALUE` for one that throws when it is looked at
+ */
 export function isThenable<T>(value: T | PromiseLike<T>): value is Promise<T> {
   return (
-    typeof value === 'object' && value !== null && typeof (value as Partial<Promise<T>>).then === 'function'
+    typeof value === 'object' && value !== null && typeof property('answer', value, 'then') === 'function'
   );
 }
 
 /** Checks what a device's `read` returned. */
 export function checkRead(value: unknown, size: number): number {
-  if (typeof value !== 'number') throw invalidArgType('the value that read() returned', 'of type number', value);
-  const limit = size >= 4 ? 0xffff_ffff : 2 ** (size * 8) - 1;
+  if (typeof value !== 'number')
+    throw invalidArgType('the value that read() returned', 'of type number', value);
+  const limit = size >= 4 ? 0xffff_ffff : (1 << (size << 3)) - 1;
   if (value >>> 0 !== value || value > limit) {
     throw outOfRange('the value that read() returned', `an integer >= 0 && <= ${limit}`, value);
   }
@@ -20,7 +26,8 @@ export function checkRead(value: unknown, size: number): number {
 }
 
 function checkRead64(value: unknown, size: number): bigint {
-  if (typeof value !== 'bigint') throw invalidArgType('the value that read64() returned', 'of type bigint', value);
+  if (typeof value !== 'bigint')
+    throw invalidArgType('the value that read64() returned', 'of type bigint', value);
   if (value < 0n || value >> BigInt(size * 8) !== 0n) {
     throw outOfRange('the value that read64() returned', `>= 0n && < 2n ** ${size * 8}n`, value);
   }
@@ -44,7 +51,8 @@ export function readDevice(device: Device, offset: number, size: number): bigint
     return BigInt(checkRead(value, size));
   }
   const low = readDevice({ read: device.read.bind(device) }, offset, 4);
-  const high = (): bigint | Promise<bigint> => readDevice({ read: device.read!.bind(device) }, offset + 4, size - 4);
+  const high = (): bigint | Promise<bigint> =>
+    readDevice({ read: device.read!.bind(device) }, offset + 4, size - 4);
   if (!isThenable(low)) {
     const value = high();
     return isThenable(value) ? value.then((late) => low | (late << 32n)) : low | (value << 32n);
@@ -53,7 +61,12 @@ export function readDevice(device: Device, offset: number, size: number): bigint
 }
 
 /** Writes 1 to 8 bytes to a device. */
-export function writeDevice(device: Device, offset: number, size: number, value: bigint): void | Promise<void> {
+export function writeDevice(
+  device: Device,
+  offset: number,
+  size: number,
+  value: bigint,
+): void | Promise<void> {
   const whole = BigInt.asUintN(size * 8, value);
   if (size > 4 && device.write64 !== undefined) return device.write64(offset, whole);
   if (device.write === undefined) return undefined;

@@ -35,10 +35,9 @@ export function addDevice(device: Device): number {
   return route;
 }
 
-/** Forgets a device. Its route is used again. */
-export function removeDevice(route: number): void {
+/** Forgets a device: it is not called any more. Its route is used again when no thread can mean it by that. */
+export function forgetDevice(route: number): void {
   devices[route] = undefined;
-  freeRoutes.push(route);
 }
 
 /** The device of a route. */
@@ -74,9 +73,24 @@ export function releaseLoop(): void {
 
 /** Attends to what waits for this isolate: output, accesses from other threads, background runs. */
 export function look(): void {
-  native().beginLook();
+  try {
+    lookAtAll();
+  } catch (error) {
+    // A listener or device of somebody's threw. What waits behind it waits no longer than that.
+    setImmediate(wake);
+    throw error;
+  }
+}
+
+function lookAtAll(): void {
+  // Devices that were detached, and those of machines that are gone.
+  for (const route of native().beginLook() ?? []) {
+    forgetDevice(route);
+    freeRoutes.push(route);
+  }
   for (const listener of listeners) listener.drain();
-  for (let access = native().nextAccess(); access !== null; access = native().nextAccess()) serveAccess(access);
+  for (let access = native().nextAccess(); access !== null; access = native().nextAccess())
+    serveAccess(access);
   const { nextReady } = isolateFunctions();
   for (let ready = nextReady(); ready !== NOBODY; ready = nextReady()) serveReady(ready);
 }

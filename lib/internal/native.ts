@@ -24,8 +24,10 @@ export interface IsolateFunctions {
   nextReady(): number;
   /** The same after a short wait. */
   awaitReady(): number;
-  /** Does nothing: what a raw call costs. */
-  noop(): void;
+  /** Runs the selected vCPU until there is something to do; the status. */
+  step(): number;
+  /** Selects no vCPU. */
+  deselect(): void;
 }
 
 /** What {@link IsolateFunctions.nextReady} returns when no vCPU waits. */

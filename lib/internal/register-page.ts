@@ -11,16 +11,25 @@ const VALID = RUN.validRegs / 4;
 const DIRTY = RUN.dirtyRegs / 4;
 const FIRST = RUN.syncRegs.regs / 8;
 
+/** What the page needs of the run that it belongs to. */
+interface PageOwner {
+  readonly view: RunView;
+  /** The current exit's number. */
+  readonly sequence: number;
+}
+
 /** One vCPU's registers in its shared page. */
 export class RegisterPage {
-  /** Whether the page holds the registers of the current exit although KVM did not put them there. */
-  fresh = false;
+  readonly #owner: PageOwner;
+  /** The exit whose registers the page holds although KVM did not put them there. */
+  #freshAt: number | undefined;
   readonly #view: RunView;
   readonly #native: NativeVcpu;
   readonly #hasSyncRegs: boolean;
 
-  constructor(view: RunView, native: NativeVcpu, hasSyncRegs: boolean) {
-    this.#view = view;
+  constructor(owner: PageOwner, native: NativeVcpu, hasSyncRegs: boolean) {
+    this.#owner = owner;
+    this.#view = owner.view;
     this.#native = native;
     this.#hasSyncRegs = hasSyncRegs;
   }
@@ -43,7 +52,7 @@ export class RegisterPage {
       this.#native.setRegs(this.bytes);
     }
     view.u32[VALID] = 0;
-    this.fresh = false;
+    this.#freshAt = undefined;
   }
 
   /** The bytes of `struct kvm_regs` in the page. */
@@ -54,28 +63,31 @@ export class RegisterPage {
 
   /** Makes the page hold the registers of the current exit. In a run, KVM does so itself from then on. */
   load(inHandler: boolean): void {
-    if (this.fresh) return;
+    if (this.#freshAt === this.#owner.sequence) return;
     if (inHandler && this.#hasSyncRegs) {
       if (this.#view.u32[VALID] === SYNC_REGS.REGS) return;
       // This exit's registers by ioctl, those of the next ones with the exit.
       this.follow();
     }
     this.#native.loadRegs();
-    this.fresh = true;
+    this.#freshAt = this.#owner.sequence;
   }
 
   get(index: number): bigint {
     return this.#view.u64[FIRST + index]!;
   }
 
-  set(index: number, value: bigint): void {
+  /** Writes one register. */
+  write(index: number, value: bigint, inHandler: boolean): void {
+    this.load(inHandler);
     this.#view.u64[FIRST + index] = value;
+    this.store(inHandler);
   }
 
   /** The page was changed: KVM shall take the registers from it. */
   store(inHandler: boolean): void {
     // The page is what counts until the next entry, whoever filled it.
-    this.fresh = true;
+    this.#freshAt = this.#owner.sequence;
     if (inHandler && this.#hasSyncRegs) this.#view.u32[DIRTY] = SYNC_REGS.REGS;
     else this.#native.setRegs(this.bytes);
   }

@@ -2,18 +2,19 @@
  * One vCPU's run: steps the native loop, finds who handles each exit, and gives the answers back. The three lanes
  * (lib/internal/lanes.ts) share it.
  */
-import { CONTROL, POSTED, STATUS, STATUS_FLAG } from '../generated/control-page.ts';
+import { POSTED, STATUS, STATUS_FLAG } from '../generated/control-page.ts';
 import type { Device } from '../devices/device.ts';
 import type { AsyncHandlers, Interruption, RunResult } from '../kvm/handlers.ts';
 import type { Vcpu } from '../kvm/vcpu.ts';
 import { checkRead, isThenable, readDevice, writeDevice } from './device-access.ts';
 import { KvmError } from './errors.ts';
-import { staleExit } from './exits/base.ts';
+import { staleExit, type ExitObject } from './exits/base.ts';
 import { ExitSet, copyExit, type AnyExit } from './exits/set.ts';
 import { deviceAt, look } from './isolate.ts';
-import type { NativeVcpu } from './native.ts';
+import { isolateFunctions, type NativeVcpu } from './native.ts';
 import { RegisterPage } from './register-page.ts';
-import { RunView } from './run-view.ts';
+import { ACCESS, RunView } from './run-view.ts';
+import { STOP_DEVICES } from './stop-devices.ts';
 
 /** What a dispatch says: go on with the guest, or the run has ended. */
 export const GO_ON = 0;
@@ -29,13 +30,15 @@ type HandlerTable = Partial<Record<string, AnyHandler>>;
 
 /** What the native side gives for the hot path. */
 interface VcpuFunctions {
-  step(): number;
+  /** Makes this vCPU the one that the isolate's `step` runs. */
+  select(): void;
   complete(): number;
   pages: ArrayBuffer;
   controlOffset: number;
 }
 
-const STOP_DEVICES = ['isa-debug-exit', 'i8042'] as const;
+/** The innermost runner on the stack: the vCPU that the isolate's `step` runs. */
+let selected: Runner | undefined;
 
 /** The run of one vCPU. */
 export class Runner {
@@ -43,7 +46,6 @@ export class Runner {
   readonly view: RunView;
   readonly registers: RegisterPage;
   readonly exits: ExitSet;
-  readonly step: () => number;
   readonly complete: () => number;
   /** How the run ended, once it has. */
   result: RunResult | undefined;
@@ -61,9 +63,12 @@ export class Runner {
   allowsPromises = false;
   /** The current exit's number: answers to earlier ones are stale. */
   sequence = 0;
+  readonly #select: () => void;
   #vcpu: Vcpu;
   #handlers: HandlerTable = {};
   #stopRequested = false;
+  /** The exit whose handler is being called, or awaited. */
+  #current: AnyExit | undefined;
   /** State writes that wait until the open access is complete. */
   #afterAccess: (() => void)[] = [];
 
@@ -71,10 +76,10 @@ export class Runner {
     this.native = nativeVcpu;
     this.#vcpu = vcpu;
     const functions = nativeVcpu.functions() as VcpuFunctions;
-    this.step = functions.step;
+    this.#select = functions.select;
     this.complete = functions.complete;
     this.view = new RunView(functions.pages, functions.controlOffset);
-    this.registers = new RegisterPage(this.view, nativeVcpu, hasSyncRegs);
+    this.registers = new RegisterPage(this, nativeVcpu, hasSyncRegs);
     this.exits = new ExitSet(this);
   }
 
@@ -95,19 +100,38 @@ export class Runner {
 
   /** Gives the vCPU back. */
   finish(): void {
-    this.running = false;
-    this.handling = false;
+    this.abandonHandler();
     this.#handlers = {};
+    if (!this.allowsPromises) this.#settleAfterThrow();
+    this.running = false;
     if (!this.native.closed) this.registers.endRun();
+  }
+
+  /** Waits for the handler no longer: what its Promise becomes must not answer for a later exit. */
+  abandonHandler(): void {
+    this.handling = false;
+    this.#current = undefined;
+    this.sequence = (this.sequence + 1) | 0;
+  }
+
+  /** What a handler wrote before it threw takes effect as well. Its error is the one that is reported. */
+  #settleAfterThrow(): void {
+    if (this.#afterAccess.length === 0 || this.native.closed) return;
+    try {
+      this.#settle();
+    } catch {
+      this.#afterAccess = [];
+    }
   }
 
   requestStop(): void {
     this.#stopRequested = true;
   }
 
-  checkCurrent(): void {
+  /** The exit objects are reused: one that somebody kept must not answer for another exit. */
+  checkCurrent(exit: ExitObject): void {
     if (this.view.u8.length === 0) throw closed();
-    if (this.running && !this.handling) throw staleExit();
+    if (exit !== (this.running ? this.#current : this.unclaimed)) throw staleExit();
   }
 
   /** Ends the run without an exit. */
@@ -118,17 +142,26 @@ export class Runner {
 
   /** Runs until the run ends or a slice of time is over. Leaving this function is what lets a Worker end. */
   burst(): number {
-    const { step } = this;
-    for (;;) {
-      const outcome = this.dispatch(step());
-      if (outcome !== GO_ON) return outcome as number;
+    const { step, deselect } = isolateFunctions();
+    // A handler may run another vCPU: when that is done, `step` means this one again.
+    const outer = selected;
+    selected = this;
+    this.#select();
+    try {
+      for (;;) {
+        const outcome = this.dispatch(step());
+        if (outcome !== GO_ON) return outcome as number;
+      }
+    } finally {
+      selected = outer;
+      if (outer === undefined) deselect();
+      else outer.#select();
     }
   }
 
   /** Serves one status of the native loop. */
   dispatch(status: number): Outcome {
-    this.sequence++;
-    this.registers.fresh = false;
+    this.sequence = (this.sequence + 1) | 0;
     if (status >= STATUS_FLAG.POSTED) {
       this.#takePosted();
       status &= 0xff;
@@ -158,9 +191,14 @@ export class Runner {
     }
   }
 
+  /** Whether the current exit's access must be completed before the vCPU's state is changed. */
+  get hasOpenAccess(): boolean {
+    return this.view.access[ACCESS.openAccess] !== 0;
+  }
+
   /** Applies a change to the vCPU's state, now or when the open access is complete. */
   change(apply: () => void): void {
-    if (this.handling && this.view.u32[this.view.openAccess] !== 0) {
+    if (this.handling && this.hasOpenAccess) {
       this.#afterAccess.push(apply);
     } else {
       this.settleNow();
@@ -170,7 +208,7 @@ export class Runner {
 
   /** Completes the open access, for callers outside of a run. */
   settleNow(): void {
-    if (this.handling || this.view.u32[this.view.openAccess] === 0 || this.view.u8.length === 0) return;
+    if (this.handling || !this.hasOpenAccess || this.view.u8.length === 0) return;
     if (this.#settle() !== GO_ON || this.#afterAccess.length > 0) throw busy();
   }
 
@@ -187,8 +225,7 @@ export class Runner {
 
   /** The open access is complete: applies what waited. */
   applyChanges(): void {
-    this.sequence++;
-    this.registers.fresh = false;
+    this.sequence = (this.sequence + 1) | 0;
     const changes = this.#afterAccess;
     this.#afterAccess = [];
     for (const apply of changes) apply();
@@ -204,6 +241,7 @@ export class Runner {
       return ENDED;
     }
     this.handling = true;
+    this.#current = exit;
     const answer = handler(exit, this.#vcpu);
     if (answer !== undefined) {
       if (isThenable(answer)) return this.#later(answer, exit);
@@ -213,7 +251,9 @@ export class Runner {
   }
 
   async #later(answer: Promise<unknown>, exit: AnyExit): Promise<number> {
+    const { sequence } = this;
     const value = await answer;
+    if (this.sequence !== sequence) return ENDED;
     if (value !== undefined && 'reply' in exit) {
       (exit.reply as ((value: unknown) => void) | undefined)?.(value);
     }
@@ -224,6 +264,7 @@ export class Runner {
   #handled(exit: AnyExit | undefined): Outcome {
     if (this.#stopRequested && exit !== undefined) this.result = { reason: 'stopped', exit: copyExit(exit) };
     this.handling = false;
+    this.#current = undefined;
     if (this.#afterAccess.length > 0 && !this.allowsPromises) {
       const outcome = this.#settle();
       if (outcome !== GO_ON) return outcome;
@@ -255,8 +296,8 @@ export class Runner {
       case STATUS.kicked:
         return this.interrupt({ reason: 'kicked' });
       case STATUS.deviceStop: {
-        const device = STOP_DEVICES[this.view.u32[(this.view.control + CONTROL.stopDevice) / 4]!]!;
-        const code = this.view.u32[(this.view.control + CONTROL.stopCode) / 4]!;
+        const device = STOP_DEVICES[this.view.access[ACCESS.stopDevice]!]!;
+        const code = this.view.access[ACCESS.stopCode]!;
         return this.interrupt({ reason: 'device', device, code });
       }
       case STATUS.closed:
@@ -273,28 +314,33 @@ export class Runner {
 
   #deviceWrite(): Outcome {
     const { view } = this;
-    const device = deviceAt(view.u32[view.route]!);
+    const device = deviceAt(view.access[ACCESS.route]!);
     if (device === undefined) return GO_ON;
-    const size = view.u32[view.size]!;
-    const count = view.u32[view.count]!;
+    const size = view.access[ACCESS.size]!;
+    const count = view.access[ACCESS.count]!;
     if (size > 4 || count > 1) return this.#writeElements(device, 0);
     this.handling = true;
-    const written = device.write?.(view.f64[view.offset]!, view.load(view.u32[view.dataOffset]!, size), size);
-    if (written !== undefined && isThenable<void>(written)) return this.#laterElements(device, written, 1, true);
+    const written = device.write?.(
+      view.accessOffset[ACCESS.offset]!,
+      view.load(view.access[ACCESS.dataOffset]!, size),
+      size,
+    );
+    if (written !== undefined && isThenable<void>(written))
+      return this.#laterElements(device, written, 1, true);
     return this.#deviceDone();
   }
 
   #deviceRead(): Outcome {
     const { view } = this;
-    const device = deviceAt(view.u32[view.route]!);
+    const device = deviceAt(view.access[ACCESS.route]!);
     if (device?.read === undefined && device?.read64 === undefined) return GO_ON;
-    const size = view.u32[view.size]!;
-    const count = view.u32[view.count]!;
+    const size = view.access[ACCESS.size]!;
+    const count = view.access[ACCESS.count]!;
     if (size > 4 || count > 1 || device.read === undefined) return this.#readElements(device, 0);
     this.handling = true;
-    const value = device.read(view.f64[view.offset]!, size);
+    const value = device.read(view.accessOffset[ACCESS.offset]!, size);
     if (isThenable(value)) return this.#laterElements(device, value, 1, false);
-    view.store(view.u32[view.dataOffset]!, size, checkRead(value, size));
+    view.store(view.access[ACCESS.dataOffset]!, size, checkRead(value, size));
     return this.#deviceDone();
   }
 
@@ -306,11 +352,11 @@ export class Runner {
   /** String and 8-byte accesses: element by element, as hardware makes them. */
   #writeElements(device: Device, from: number): Outcome {
     const { view } = this;
-    const size = view.u32[view.size]!;
-    const at = view.u32[view.dataOffset]!;
-    const offset = view.f64[view.offset]!;
+    const size = view.access[ACCESS.size]!;
+    const at = view.access[ACCESS.dataOffset]!;
+    const offset = view.accessOffset[ACCESS.offset]!;
     this.handling = true;
-    for (let element = from; element < view.u32[view.count]!; element++) {
+    for (let element = from; element < view.access[ACCESS.count]!; element++) {
       const written = writeDevice(device, offset, size, view.load64(at + element * size, size));
       if (isThenable<void>(written)) return this.#laterElements(device, written, element + 1, true);
     }
@@ -319,11 +365,11 @@ export class Runner {
 
   #readElements(device: Device, from: number): Outcome {
     const { view } = this;
-    const size = view.u32[view.size]!;
-    const at = view.u32[view.dataOffset]!;
-    const offset = view.f64[view.offset]!;
+    const size = view.access[ACCESS.size]!;
+    const at = view.access[ACCESS.dataOffset]!;
+    const offset = view.accessOffset[ACCESS.offset]!;
     this.handling = true;
-    for (let element = from; element < view.u32[view.count]!; element++) {
+    for (let element = from; element < view.access[ACCESS.count]!; element++) {
       const value = readDevice(device, offset, size);
       if (isThenable(value)) return this.#laterElements(device, value, element + 1, false);
       view.store64(at + element * size, size, value);
@@ -338,19 +384,20 @@ export class Runner {
     next: number,
     write: boolean,
   ): Promise<number> {
-    const { view } = this;
+    const { sequence, view } = this;
     const value = await promise;
+    if (this.sequence !== sequence) return ENDED;
     if (!write) {
-      const size = view.u32[view.size]!;
+      const size = view.access[ACCESS.size]!;
       const late = typeof value === 'bigint' ? value : BigInt(checkRead(value, size));
-      view.store64(view.u32[view.dataOffset]! + (next - 1) * size, size, late);
+      view.store64(view.access[ACCESS.dataOffset]! + (next - 1) * size, size, late);
     }
     return write ? this.#writeElements(device, next) : this.#readElements(device, next);
   }
 
   #takePosted(): void {
     const { view } = this;
-    const count = Math.min(view.u32[view.postedCount]!, POSTED.entries);
+    const count = Math.min(view.access[ACCESS.postedCount]!, POSTED.entries);
     for (let index = 0; index < count; index++) {
       const entry = view.postedEntry(index);
       const device = deviceAt(view.u32[(entry + POSTED.route) / 4]!);
@@ -366,7 +413,10 @@ export class Runner {
 
 /** The error for a second use of a vCPU that runs. */
 export function busy(): KvmError {
-  return new KvmError('ERR_KVM_BUSY', 'the vCPU is running: kick it first, or call this from one of its handlers');
+  return new KvmError(
+    'ERR_KVM_BUSY',
+    'the vCPU is running: kick it first, or call this from one of its handlers',
+  );
 }
 
 /** The error for a vCPU that was closed. */

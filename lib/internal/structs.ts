@@ -153,6 +153,31 @@ export function encode<T>(
 }
 
 /**
+ * Checks a change of a structure now, to be made later: by then the caller's object may say something else, or do
+ * something when it is read.
+ *
+ * @returns what makes the change in the structure's bytes
+ * @throws as {@link encode}
+ */
+export function preparePatch<T>(
+  layout: StructLayout<T>,
+  value: Patch<NoInfer<T>>,
+  name: string,
+): (bytes: Uint8Array) => void {
+  // Bits that come out the same on zeros and on ones are the patch's, the others are those of the ground.
+  const onZeros = new Uint8Array(layout.size);
+  const onOnes = new Uint8Array(layout.size).fill(0xff);
+  encode(layout, value, onZeros, name);
+  encode(layout, value, onOnes, name);
+  return (bytes) => {
+    for (let at = 0; at < layout.size; at += 1) {
+      const kept = onZeros[at]! ^ onOnes[at]!;
+      bytes[at] = (bytes[at]! & kept) | (onZeros[at]! & ~kept);
+    }
+  };
+}
+
+/**
  * Writes structures one after the other into fresh bytes; what an element lacks is 0.
  *
  * @throws as {@link encode}, with the path `name[0].field`

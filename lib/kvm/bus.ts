@@ -1,7 +1,7 @@
 import type { Device } from '../devices/device.ts';
 import { boolean, integer, object, options as checkOptions } from '../internal/check.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
-import { addDevice, removeDevice } from '../internal/isolate.ts';
+import { addDevice, forgetDevice } from '../internal/isolate.ts';
 import type { NativeVm } from '../internal/native.ts';
 import { nativeModel, type RustDevice } from './rust-devices.ts';
 
@@ -41,6 +41,24 @@ export class Bus {
    * Lets a device answer a range. A JavaScript device belongs to this isolate: a vCPU that runs on another thread
    * waits for it. A Rust device is served where the vCPU runs.
    *
+   * @param range - Ports 0 to 65535 on `vm.io`; guest-physical addresses below 2^52, that no memory region backs, on
+   *   `vm.mmio`.
+   * @param device - It gets offsets from `range.base`, never ports or addresses.
+   * @returns The claim; `detach()` gives the range up.
+   * @example A device with one register:
+   * ```ts
+   * let value = 0;
+   * const claim = vm.io.attach(
+   *   { base: 0x500, length: 4 },
+   *   {
+   *     read: () => value,
+   *     write: (_offset, written) => {
+   *       value = written;
+   *     },
+   *   },
+   * );
+   * claim.detach();
+   * ```
    * @throws `ERR_KVM_RANGE_CLAIMED` when part of the range has a device.
    * @throws `ERR_KVM_UNSUPPORTED` when the host cannot collect posted writes.
    * @throws `ERR_KVM_CLOSED`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
@@ -56,24 +74,20 @@ export class Bus {
     const model = nativeModel(device);
     if (model !== undefined) {
       this.#vm.attachNative(this.#mmio, base, length, posted, model);
-      return new Attachment(KEY, { base, length }, () => this.#detach(base));
+      return new Attachment(KEY, { base, length }, () => void this.#detach(base));
     }
     const route = addDevice(device as Device);
-    try {
-      this.#vm.attachScript(this.#mmio, base, length, posted, route);
-    } catch (error) {
-      removeDevice(route);
-      throw error;
-    }
+    this.#vm.attachScript(this.#mmio, base, length, posted, route);
     return new Attachment(KEY, { base, length }, () => {
-      this.#detach(base);
-      removeDevice(route);
+      if (this.#detach(base)) forgetDevice(route);
     });
   }
 
-  #detach(base: number): void {
-    // A closed machine has let go of all claims.
-    if (!this.#vm.closed) this.#vm.detach(this.#mmio, base);
+  #detach(base: number): boolean {
+    // A closed machine has let go of all claims, and the route may be another device's by now.
+    if (this.#vm.closed) return false;
+    this.#vm.detach(this.#mmio, base);
+    return true;
   }
 }
 
@@ -100,6 +114,7 @@ export class Attachment implements Disposable {
     detach?.();
   }
 
+  /** Gives the range up at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.detach();
   }

@@ -1,12 +1,14 @@
-import { array, object } from '../internal/check.ts';
+import { elements, object } from '../internal/check.ts';
 import { encodeArray } from '../internal/structs.ts';
-import { kvmCpuidEntry2, type KvmCpuidEntry2 } from '../generated/structs.ts';
+import { kvmCpuidEntry2, type KvmCpuidEntry2 as CpuidEntry } from '../generated/structs.ts';
 
-/** One leaf of CPUID, `struct kvm_cpuid_entry2`. */
-export type CpuidEntry = KvmCpuidEntry2;
+export type { CpuidEntry };
 
 /** Numbers that an entry crosses as: function, index, flags, eax, ebx, ecx, edx. */
 const NUMBERS = 7;
+
+/** More than any kernel takes, and few enough to be read. */
+const ENTRIES = 0x1_0000;
 
 /** @internal Entries from the numbers that the native side gives. */
 export function cpuidEntries(numbers: readonly number[]): CpuidEntry[] {
@@ -18,7 +20,7 @@ export function cpuidEntries(numbers: readonly number[]): CpuidEntry[] {
 
 /** @internal The inverse of {@link cpuidEntries}, checked. */
 export function cpuidNumbers(name: string, entries: unknown): number[] {
-  const list = array(name, entries).map((entry, index) => object(`${name}[${index}]`, entry));
+  const list = elements(name, entries, ENTRIES).map((entry, index) => object(`${name}[${index}]`, entry));
   const bytes = encodeArray(kvmCpuidEntry2, list as CpuidEntry[], name);
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   const stride = kvmCpuidEntry2.size / 4;

@@ -74,10 +74,12 @@ export class EventFd implements Disposable {
     this.#native.close();
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.#closed;
   }
 
+  /** Closes the descriptor at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -65,7 +65,7 @@ export interface ShutdownExit {
 }
 
 /** A single step or a breakpoint (`KVM_EXIT_DEBUG`). */
-export interface DebugExit {
+export interface GuestDebugExit {
   readonly kind: 'debug';
   /** The exception: 1 is #DB, 3 is #BP. */
   readonly exception: number;
@@ -80,13 +80,16 @@ export interface DebugExit {
 /** An exception that KVM hands to user space (`KVM_EXIT_EXCEPTION`). */
 export interface ExceptionExit {
   readonly kind: 'exception';
+  /** The exception's vector, 0 to 31. */
   readonly exception: number;
+  /** What the processor pushes with it; 0 where it pushes nothing. */
   readonly errorCode: number;
 }
 
 /** The hardware refused to enter the guest (`KVM_EXIT_FAIL_ENTRY`). */
 export interface FailEntryExit {
   readonly kind: 'failEntry';
+  /** The processor's own code: VMX's exit reason, SVM's exit code. */
   readonly hardwareEntryFailureReason: bigint;
   /** The host CPU. */
   readonly cpu: number;
@@ -97,6 +100,7 @@ export interface InternalErrorExit {
   readonly kind: 'internalError';
   /** `KVM_INTERNAL_ERROR_*`: 1 is an emulation failure. */
   readonly suberror: number;
+  /** Up to 16 words whose meaning the sub-error gives. */
   readonly data: readonly bigint[];
   /** The instruction's bytes, where KVM gives them. */
   readonly instruction?: Uint8Array;
@@ -107,20 +111,25 @@ export interface SystemEventExit {
   readonly kind: 'systemEvent';
   /** `KVM_SYSTEM_EVENT_*`. */
   readonly type: number;
+  /** Up to 16 words whose meaning the type gives. */
   readonly data: readonly bigint[];
 }
 
 /** A hypercall that user space asked to see (`KVM_EXIT_HYPERCALL`). Unanswered it returns 0. */
 export interface HypercallExit {
   readonly kind: 'hypercall';
+  /** The hypercall's number, `rax`. */
   readonly nr: bigint;
+  /** Six arguments. */
   readonly args: readonly bigint[];
+  /** Whether the guest made it in 64-bit mode. */
   readonly longmode: boolean;
 }
 
 /** `rdmsr` of an MSR that user space asked to see (`KVM_EXIT_X86_RDMSR`). Unanswered it reads 0. */
 export interface X86RdmsrExit {
   readonly kind: 'x86Rdmsr';
+  /** The MSR, 0 to 2^32 - 1. */
   readonly index: number;
   /** `KVM_MSR_EXIT_REASON_*`. */
   readonly why: number;
@@ -129,34 +138,41 @@ export interface X86RdmsrExit {
 /** `wrmsr` of an MSR that user space asked to see (`KVM_EXIT_X86_WRMSR`). */
 export interface X86WrmsrExit {
   readonly kind: 'x86Wrmsr';
+  /** The MSR, 0 to 2^32 - 1. */
   readonly index: number;
   /** `KVM_MSR_EXIT_REASON_*`. */
   readonly why: number;
+  /** What the guest writes. */
   readonly data: bigint;
 }
 
 /** An access to the task priority register that user space asked to see (`KVM_EXIT_TPR_ACCESS`). */
 export interface TprAccessExit {
   readonly kind: 'tprAccess';
+  /** The instruction's address. */
   readonly rip: bigint;
+  /** Whether it writes. */
   readonly isWrite: boolean;
 }
 
 /** The end of a level-triggered interrupt, with a split interrupt controller (`KVM_EXIT_IOAPIC_EOI`). */
 export interface IoapicEoiExit {
   readonly kind: 'ioapicEoi';
+  /** The interrupt's vector, 0 to 255. */
   readonly vector: number;
 }
 
 /** The guest blocked events for too long (`KVM_EXIT_NOTIFY`). */
 export interface NotifyExit {
   readonly kind: 'notify';
+  /** `KVM_NOTIFY_*`: 1 means that the guest's context is no longer valid. */
   readonly flags: number;
 }
 
 /** A fault on memory that KVM cannot resolve (`KVM_EXIT_MEMORY_FAULT`). */
 export interface MemoryFaultExit {
   readonly kind: 'memoryFault';
+  /** `KVM_MEMORY_EXIT_FLAG_*`: 8 means a private access. */
   readonly flags: bigint;
   /** The guest-physical address. */
   readonly gpa: number;
@@ -182,9 +198,13 @@ export interface XenExit {
   readonly kind: 'xen';
   /** `KVM_EXIT_XEN_*`. */
   readonly type: number;
+  /** Whether the guest made it in 64-bit mode. */
   readonly longmode: boolean;
+  /** The guest's privilege level, 0 to 3. */
   readonly cpl: number;
+  /** The hypercall's number. */
   readonly input: bigint;
+  /** Six parameters. */
   readonly params: readonly bigint[];
 }
 
@@ -204,33 +224,61 @@ export interface UnknownExit {
 
 /** Every exit by its kind. */
 export interface ExitMap {
+  /** `KVM_EXIT_IO`, to a port. */
   ioOut: IoOutExit;
+  /** `KVM_EXIT_IO`, from a port. */
   ioIn: IoInExit;
+  /** `KVM_EXIT_MMIO`, a read. */
   mmioRead: MmioReadExit;
+  /** `KVM_EXIT_MMIO`, a write. */
   mmioWrite: MmioWriteExit;
+  /** `KVM_EXIT_HLT`. */
   hlt: HltExit;
+  /** `KVM_EXIT_SHUTDOWN`. */
   shutdown: ShutdownExit;
-  debug: DebugExit;
+  /** `KVM_EXIT_DEBUG`. */
+  debug: GuestDebugExit;
+  /** `KVM_EXIT_EXCEPTION`. */
   exception: ExceptionExit;
+  /** `KVM_EXIT_FAIL_ENTRY`. */
   failEntry: FailEntryExit;
+  /** `KVM_EXIT_INTERNAL_ERROR`. */
   internalError: InternalErrorExit;
+  /** `KVM_EXIT_SYSTEM_EVENT`. */
   systemEvent: SystemEventExit;
+  /** `KVM_EXIT_HYPERCALL`. */
   hypercall: HypercallExit;
+  /** `KVM_EXIT_X86_RDMSR`. */
   x86Rdmsr: X86RdmsrExit;
+  /** `KVM_EXIT_X86_WRMSR`. */
   x86Wrmsr: X86WrmsrExit;
+  /** `KVM_EXIT_TPR_ACCESS`. */
   tprAccess: TprAccessExit;
+  /** `KVM_EXIT_IOAPIC_EOI`. */
   ioapicEoi: IoapicEoiExit;
+  /** `KVM_EXIT_NOTIFY`. */
   notify: NotifyExit;
+  /** `KVM_EXIT_MEMORY_FAULT`. */
   memoryFault: MemoryFaultExit;
+  /** `KVM_EXIT_HYPERV`. */
   hyperv: HypervExit;
+  /** `KVM_EXIT_XEN`. */
   xen: XenExit;
+  /** `KVM_EXIT_IRQ_WINDOW_OPEN`: the guest can take an interrupt now. */
   irqWindowOpen: BareExit<'irqWindowOpen'>;
+  /** `KVM_EXIT_INTR`: a signal, where KVM reports it as an exit. */
   intr: BareExit<'intr'>;
+  /** `KVM_EXIT_NMI`. */
   nmi: BareExit<'nmi'>;
+  /** `KVM_EXIT_SET_TPR`: the guest lowered its task priority. */
   setTpr: BareExit<'setTpr'>;
+  /** `KVM_EXIT_DIRTY_RING_FULL`. */
   dirtyRingFull: BareExit<'dirtyRingFull'>;
+  /** `KVM_EXIT_AP_RESET_HOLD`: an SEV-ES processor waits for its start. */
   apResetHold: BareExit<'apResetHold'>;
+  /** `KVM_EXIT_X86_BUS_LOCK`: a locked access across cache lines. */
   x86BusLock: BareExit<'x86BusLock'>;
+  /** `KVM_EXIT_UNKNOWN`, and every reason that this version does not know. */
   unknown: UnknownExit;
 }
 
@@ -242,11 +290,17 @@ export type Exit = ExitMap[ExitKind];
 
 /** What kinds of exit want an answer, and which. */
 export interface AnswerMap {
+  /** A number answers every element; bytes (`size * count`) answer all of them. */
   ioIn: number | Uint8Array;
+  /** The value, or `size` bytes. */
   mmioRead: number | bigint | Uint8Array;
+  /** What the guest finds in `rax`. */
   hypercall: bigint | number;
+  /** What the guest reads. */
   x86Rdmsr: bigint | number;
+  /** The result of a hypercall; the other types ignore it. */
   hyperv: bigint | number;
+  /** What the guest finds in `rax`. */
   xen: bigint | number;
 }
 

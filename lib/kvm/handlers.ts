@@ -37,9 +37,16 @@ export type AllHandlers = Required<Handlers>;
 
 /** A run that ended without an exit to look at. */
 export type Interruption =
-  | { readonly reason: 'timeout' }
-  | { readonly reason: 'kicked' }
   | {
+      /** The time given as `timeoutMs` was over. */
+      readonly reason: 'timeout';
+    }
+  | {
+      /** Someone called `kickHandle.kick()`. */
+      readonly reason: 'kicked';
+    }
+  | {
+      /** A device ended the run. */
       readonly reason: 'device';
       /** Which device ended the run. */
       readonly device: 'isa-debug-exit' | 'i8042';
@@ -49,6 +56,16 @@ export type Interruption =
 
 /** Why a run ended. */
 export type RunResult =
-  | { readonly reason: 'exit'; readonly exit: Exit }
-  | { readonly reason: 'stopped'; readonly exit: Exit }
+  | {
+      /** An exit that no device claims and no handler takes. */
+      readonly reason: 'exit';
+      /** That exit, a copy. */
+      readonly exit: Exit;
+    }
+  | {
+      /** A handler called `exit.stop()`. */
+      readonly reason: 'stopped';
+      /** The exit that it was called for, a copy. */
+      readonly exit: Exit;
+    }
   | Interruption;

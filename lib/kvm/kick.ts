@@ -1,15 +1,16 @@
-import { array, integer, object, property } from '../internal/check.ts';
+import { elements, integer, object, property } from '../internal/check.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import { native } from '../internal/native.ts';
 
 /** Names a vCPU in messages between threads: plain data, to be posted. */
 export interface VcpuToken {
+  /** Its number in this process, and which use of that number it is. */
   readonly vcpu: readonly [number: number, generation: number];
 }
 
 /** @internal Reads a token that came from who knows where. */
 export function tokenNumbers(name: string, value: unknown): [number, number] {
-  const numbers = array(`${name}.vcpu`, property(name, object(name, value), 'vcpu'));
+  const numbers = elements(`${name}.vcpu`, property(name, object(name, value), 'vcpu'), 2);
   return [
     integer(`${name}.vcpu[0]`, numbers[0], 0, 0xffff_ffff),
     integer(`${name}.vcpu[1]`, numbers[1], 0, 0xffff_ffff),
@@ -22,19 +23,21 @@ export function tokenNumbers(name: string, value: unknown): [number, number] {
  *
  * @example
  * ```ts
- * worker.postMessage(vcpu.kickHandle.token);
- * // in the Worker:
- * parentPort.on('message', (token) => KickHandle.from(token).kick());
+ * const { token } = vcpu.kickHandle; // plain data: post it to a Worker
+ * KickHandle.from(token).kick(); // there, or here
+ * vcpu.run(); // { reason: 'kicked' }
  * ```
  */
 export class KickHandle {
   /** Plain data that names the vCPU: post it to another thread and give it to {@link KickHandle.from}. */
   readonly token: VcpuToken;
+  readonly #numbers: readonly [number, number];
 
   /** @internal */
   constructor(key: symbol, token: VcpuToken) {
     checkKey(key);
     this.token = token;
+    this.#numbers = [...token.vcpu];
   }
 
   /**
@@ -49,6 +52,6 @@ export class KickHandle {
 
   /** Ends the run in progress with `{ reason: 'kicked' }`, or the next one. Does not wait for it. */
   kick(): void {
-    native().kickByToken(this.token.vcpu[0], this.token.vcpu[1]);
+    native().kickByToken(...this.#numbers);
   }
 }

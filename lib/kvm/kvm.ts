@@ -32,7 +32,8 @@ export class Kvm implements Disposable {
   constructor(options?: { path?: string }) {
     const { path = '/dev/kvm' } = checkOptions('options', options, ['path']);
     const checked = string('options.path', path);
-    if (checked === '' || checked.includes('\0')) throw invalidArgValue('options.path', path, 'must be a path');
+    if (checked === '' || checked.includes('\0'))
+      throw invalidArgValue('options.path', path, 'must be a path');
     this.#native = new (native().NativeKvm)(checked);
   }
 
@@ -58,7 +59,12 @@ export class Kvm implements Disposable {
   /**
    * A capability's value: 0 when the host lacks it, else 1 or what the capability says.
    *
+   * @param capability - One of {@link Cap}, or its number.
    * @throws As {@link checkExtension}.
+   * @example
+   * ```ts
+   * const recommended = kvm.checkExtensionInt(Cap.NrVcpus);
+   * ```
    */
   checkExtensionInt(capability: Cap | number): number {
     return this.#native.checkExtension(integer('capability', capability, 0, 0xffff_ffff));
@@ -89,7 +95,15 @@ export class Kvm implements Disposable {
     return this.#native.limits()[4]!;
   }
 
-  /** The CPUID leaves that host and KVM support (`KVM_GET_SUPPORTED_CPUID`). @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
+  /**
+   * The CPUID leaves that host and KVM support (`KVM_GET_SUPPORTED_CPUID`).
+   *
+   * @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL`
+   * @example A guest that sees what the host has:
+   * ```ts
+   * vcpu.setCpuid2(kvm.getSupportedCpuid());
+   * ```
+   */
   getSupportedCpuid(): CpuidEntry[] {
     return cpuidEntries(this.#native.cpuid(false));
   }
@@ -112,6 +126,7 @@ export class Kvm implements Disposable {
   /**
    * Feature MSRs of the host (`KVM_GET_MSRS`).
    *
+   * @param indices - Numbers of MSRs, 0 to 2^32 - 1; {@link getMsrFeatureIndexList} lists those that exist.
    * @throws `ERR_KVM_IOCTL` naming the first one that the host refuses; `ERR_KVM_CLOSED`
    */
   getMsrs(indices: readonly number[]): MsrEntry[] {
@@ -135,10 +150,12 @@ export class Kvm implements Disposable {
     this.#native.close();
   }
 
+  /** Whether `close()` was called. */
   get closed(): boolean {
     return this.#closed;
   }
 
+  /** Closes the device at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
   }

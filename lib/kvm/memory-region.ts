@@ -24,6 +24,8 @@ export class MemoryRegion implements RegionPlace, Disposable {
   readonly size: number;
   readonly readOnly: boolean;
   readonly logDirtyPages: boolean;
+  // The public fields can be overwritten by who ignores the types; what KVM is told cannot.
+  readonly #place: RegionPlace;
   readonly #vm: NativeVm;
   readonly #views: ViewSet;
   readonly #onUnmap: () => void;
@@ -35,6 +37,7 @@ export class MemoryRegion implements RegionPlace, Disposable {
     this.#vm = vm;
     this.#views = views;
     this.#onUnmap = onUnmap;
+    this.#place = place;
     this.slot = place.slot;
     this.guestAddress = place.guestAddress;
     this.size = place.size;
@@ -53,23 +56,32 @@ export class MemoryRegion implements RegionPlace, Disposable {
    * lives and is not read-only.
    *
    * @param options - `reset: false` keeps the record, so that the next call returns the same pages and more.
+   * @returns Ascending; 0 is the region's first page.
+   * @example
+   * ```ts
+   * const region = vm.memory.map({ guestAddress: 0, size: 0x4000, logDirtyPages: true });
+   * vm.memory.write(0x2ffe, Uint8Array.of(1, 2, 3, 4));
+   * region.dirtyPages(); // [2, 3]
+   * region.dirtyPages(); // []
+   * ```
    * @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL`
    */
   dirtyPages(options?: { reset?: boolean }): number[] {
     const { reset = true } = checkOptions('options', options, ['reset']);
     const record = boolean('options.reset', reset);
-    return this.#vm.dirtyPages(this.#unmapped ? 0xffff_ffff : this.slot, record);
+    return this.#vm.dirtyPages(this.#unmapped ? 0xffff_ffff : this.#place.slot, record);
   }
 
   /** Takes the region from the guest. Its bytes are gone, and windows of it become empty. Twice is quiet. */
   unmap(): void {
     if (this.closed) return;
     this.#unmapped = true;
-    this.#views.detach(this.guestAddress, this.size);
-    this.#vm.unmapMemory(this.slot);
+    this.#views.detach(this.#place.guestAddress, this.#place.size);
+    this.#vm.unmapMemory(this.#place.slot);
     this.#onUnmap();
   }
 
+  /** Takes the region from the guest at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.unmap();
   }

@@ -18,7 +18,15 @@ import { ViewSet } from '../internal/view-set.ts';
 import { MemoryRegion } from './memory-region.ts';
 
 /** Where a region's bytes come from: fresh memory, or a file of the host. */
-export type Backing = 'anonymous' | 'memfd' | { path: string; offset?: number };
+export type Backing =
+  | 'anonymous'
+  | 'memfd'
+  | {
+      /** The file. */
+      path: string;
+      /** Where in the file the region starts, in bytes: a multiple of 4096, 0 by default. */
+      offset?: number;
+    };
 
 /** What {@link GuestMemory.map} makes. */
 export interface MapOptions {
@@ -73,6 +81,10 @@ export class GuestMemory {
   /**
    * Adds a region (`KVM_SET_USER_MEMORY_REGION`).
    *
+   * @example
+   * ```ts
+   * vm.memory.map({ guestAddress: 0x10_0000, size: 64 * 2 ** 20, backing: 'memfd', logDirtyPages: true });
+   * ```
    * @throws `ERR_KVM_MEMORY_OVERLAP` when the addresses or the slot are taken.
    * @throws `ERR_KVM_MEMORY` when the file cannot be mapped or the host has no room.
    * @throws `ERR_KVM_NO_SLOTS`, `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
@@ -80,7 +92,10 @@ export class GuestMemory {
    */
   map(options: MapOptions): MemoryRegion {
     const given = checkOptions('options', options, KEYS);
-    const guestAddress = aligned('options.guestAddress', checkAddress('options.guestAddress', given.guestAddress));
+    const guestAddress = aligned(
+      'options.guestAddress',
+      checkAddress('options.guestAddress', given.guestAddress),
+    );
     const size = aligned('options.size', checkSize('options.size', given.size));
     const readOnly = boolean('options.readOnly', given.readOnly ?? false);
     const logDirtyPages = boolean('options.logDirtyPages', given.logDirtyPages ?? false);
@@ -108,6 +123,8 @@ export class GuestMemory {
   /**
    * Copies guest memory out.
    *
+   * @param address - Guest-physical, 0 to 2^52 - 1.
+   * @param length - Bytes; 0 gives an empty array if the address is mapped.
    * @throws `ERR_KVM_MEMORY_BOUNDS`, `ERR_KVM_CLOSED`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`
    */
   read(address: number, length: number): Uint8Array {
@@ -149,6 +166,13 @@ export class GuestMemory {
    * The address of the first occurrence of `pattern` (a string as UTF-8) that lies wholly in `start`..`end`; memory that
    * is not mapped is passed over.
    *
+   * @param options - `start` (0 by default) and `end` (2^52 by default) in guest-physical bytes; `end` is not searched.
+   * @returns undefined when it is nowhere.
+   * @example The ACPI root pointer, where a BIOS puts it:
+   * ```ts
+   * vm.memory.map({ guestAddress: 0, size: 0x10_0000 });
+   * vm.memory.find('RSD PTR ', { start: 0xe_0000, end: 0x10_0000 }); // undefined: no BIOS has run
+   * ```
    * @throws `ERR_KVM_CLOSED`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for an empty pattern.
    */
   find(
@@ -169,6 +193,13 @@ export class GuestMemory {
    *
    * Make windows of what you need: each counts towards V8's idea of memory in use.
    *
+   * @param length - Bytes, 1 or more.
+   * @example
+   * ```ts
+   * vm.memory.map({ guestAddress: 0xb_8000, size: 0x8000 });
+   * const screen = vm.memory.view(0xb_8000, 80 * 25 * 2, { readOnly: true });
+   * const letters = screen.filter((_byte, index) => index % 2 === 0);
+   * ```
    * @throws `ERR_KVM_MEMORY_BOUNDS`, `ERR_KVM_CLOSED`
    * @throws `ERR_KVM_EXTERNAL_BUFFERS` where the runtime forbids such buffers, or for one that is too large (4 GiB on
    *   Node 20).
@@ -261,4 +292,3 @@ function checkBacking(backing: unknown): { memfd: boolean; path: string | undefi
   const at = aligned('options.backing.offset', checkSize('options.backing.offset', offset, 0));
   return { memfd: false, path: checked, offset: at };
 }
-

@@ -1,13 +1,12 @@
 import { KvmError } from '../internal/errors.ts';
 import { u64 } from '../internal/check.ts';
 import { checkKey } from '../internal/illegal.ts';
-import { REGISTER_ORDER, type KvmRegs } from '../generated/structs.ts';
+import { REGISTER_ORDER, type KvmRegs as Regs } from '../generated/structs.ts';
 
-/** The general-purpose registers, `rip` and `rflags`, as `struct kvm_regs` names them. */
-export type Regs = KvmRegs;
+export type { Regs };
 
-/** The name of a general-purpose register. */
-export type RegisterName = keyof KvmRegs;
+/** The name of a general-purpose register, `rip` or `rflags`. */
+export type RegisterName = keyof Regs;
 
 /** @internal How a {@link RegisterView} reaches its vCPU. */
 export interface RegisterAccess {
@@ -40,7 +39,9 @@ class Registers {
   }
 
   toJSON(): Regs {
-    return Object.fromEntries(REGISTER_ORDER.map((name, index) => [name, this.#access.read(index)])) as unknown as Regs;
+    return Object.fromEntries(
+      REGISTER_ORDER.map((name, index) => [name, this.#access.read(index)]),
+    ) as unknown as Regs;
   }
 
   static {

@@ -1,6 +1,8 @@
 /** The devices that are served in Rust, without JavaScript: declared here, modelled in crates/devices. */
+import { types } from 'node:util';
 import type { DeviceState } from '../devices/device.ts';
 import {
+  ADDRESS_LIMIT,
   bytes,
   bytesOrString,
   func,
@@ -14,6 +16,7 @@ import { invalidArgType, outOfRange } from '../internal/errors.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import { addListener, removeListener, type Listener } from '../internal/isolate.ts';
 import { native, type NativeDeviceModel } from '../internal/native.ts';
+import { STOP_DEVICES } from '../internal/stop-devices.ts';
 import { nativeEventFd, type EventFd } from './event-fd.ts';
 
 const models = new WeakMap<object, NativeDeviceModel>();
@@ -26,23 +29,89 @@ export function nativeModel(device: object): NativeDeviceModel | undefined {
 /** Takes bytes that a guest printed. */
 export type OutputListener = (bytes: Uint8Array) => void;
 
-/** What all Rust devices have. */
-export abstract class RustDevice {
-  /** @internal */
-  protected readonly model: NativeDeviceModel;
+/** The Rust model behind `this` of a method. */
+function modelOf(device: RustDevice): NativeDeviceModel {
+  // The receiver may be anything that the method was called on, and a WeakMap knows nothing that is no object.
+  const model = models.get(device);
+  if (model === undefined) throw invalidArgType('this', 'an instance of RustDevice', device);
+  return model;
+}
 
+/** Offsets are checked as those of a range: nothing lies beyond 2^52. */
+function offsetOf(value: unknown): number {
+  return integer('offset', value, 0, ADDRESS_LIMIT - 1);
+}
+
+function sizeOf(value: unknown): number {
+  return integer('size', value, 1, 4);
+}
+
+/** Gives a device a write of JavaScript's; whether it has output that should be taken at once. */
+function writeModel(device: RustDevice, offset: number, value: number, size: number): boolean {
+  const model = modelOf(device);
+  const at = offsetOf(offset);
+  const many = sizeOf(size);
+  return model.write(at, integer('value', value, 0, 2 ** (8 * many) - 1), many);
+}
+
+/**
+ * What all Rust devices have.
+ *
+ * Attached to a bus, a Rust device is served without JavaScript. It can be driven from JavaScript as well, by `read`
+ * and `write`, which makes it a `Device` like one written in JavaScript: wrap it to watch it, or to make it fail.
+ *
+ * @example A serial port, each access of which is printed:
+ * ```ts
+ * const serial = new Serial({ onOutput: (bytes) => process.stdout.write(bytes) });
+ * vm.io.attach(
+ *   { base: 0x3f8, length: 8 },
+ *   {
+ *     read: (offset, size) => {
+ *       const value = serial.read(offset, size);
+ *       console.error(`register ${offset} reads as ${value}`);
+ *       return value;
+ *     },
+ *     write: (offset, value, size) => {
+ *       console.error(`${value} to register ${offset}`);
+ *       serial.write(offset, value, size);
+ *     },
+ *   },
+ * );
+ * ```
+ */
+export abstract class RustDevice {
   /** @internal */
   constructor(key: symbol, model: NativeDeviceModel) {
     checkKey(key);
-    this.model = model;
-    // Not enumerable: the model is nobody else's business.
-    Object.defineProperty(this, 'model', { enumerable: false });
     models.set(this, model);
+  }
+
+  /**
+   * Makes the device answer a read, as if the guest had made it: the guest then no longer finds what was read.
+   *
+   * @param offset - The register: 0 is the first port or address of the device.
+   * @param size - 1 to 4 bytes. What the device does not know reads as all ones.
+   * @throws `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`
+   */
+  read(offset: number, size: number): number {
+    return modelOf(this).read(offsetOf(offset), sizeOf(size));
+  }
+
+  /**
+   * Makes the device take a write, as if the guest had made it. What the device does not know is dropped.
+   *
+   * @param offset - The register: 0 is the first port or address of the device.
+   * @param value - An unsigned number of `size` bytes.
+   * @param size - 1 to 4 bytes.
+   * @throws `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`
+   */
+  write(offset: number, value: number, size: number): void {
+    writeModel(this, offset, value, size);
   }
 
   /** The device's state, for snapshots. */
   save(): DeviceState {
-    return this.model.save();
+    return modelOf(this).save();
   }
 
   /**
@@ -52,7 +121,7 @@ export abstract class RustDevice {
    */
   restore(state: DeviceState): void {
     const given = object('state', state);
-    this.model.restore({
+    modelOf(this).restore({
       kind: string('state.kind', property('state', given, 'kind')),
       version: integer('state.version', property('state', given, 'version'), 0, 0xffff_ffff),
       data: bytes('state.data', property('state', given, 'data')),
@@ -62,7 +131,8 @@ export abstract class RustDevice {
 
 /** A Rust device with output. */
 abstract class OutputDevice extends RustDevice {
-  readonly #listener: Listener | undefined;
+  #listener: Listener | undefined;
+  #drainSoon: NodeJS.Immediate | undefined;
 
   /** @internal */
   constructor(key: symbol, model: NativeDeviceModel, onOutput: OutputListener | undefined) {
@@ -78,19 +148,40 @@ abstract class OutputDevice extends RustDevice {
   }
 
   /**
+   * Makes the device take a write, as if the guest had made it. What it prints reaches `onOutput` as the guest's
+   * output does: a complete line before this method returns, the rest when the event loop gets its turn.
+   */
+  override write(offset: number, value: number, size: number): void {
+    const urgent = writeModel(this, offset, value, size);
+    if (this.#listener === undefined) return;
+    if (urgent) {
+      this.#listener.drain();
+    } else if (this.#drainSoon === undefined) {
+      this.#drainSoon = setImmediate(() => {
+        this.#drainSoon = undefined;
+        this.#listener?.drain();
+      });
+    }
+  }
+
+  /**
    * Takes the output that waits. With an `onOutput` listener there is none; without one the last 64 KiB are kept.
    */
   takeOutput(): Uint8Array {
-    return this.model.takeOutput() ?? new Uint8Array(0);
+    return modelOf(this).takeOutput() ?? new Uint8Array(0);
   }
 
-  /** Stops listening: what comes from now on waits for {@link takeOutput}. */
+  /** Stops listening: what comes from now on waits for {@link takeOutput}, the last 64 KiB of it. */
   close(): void {
-    if (this.#listener === undefined) return;
-    this.#listener.drain();
-    removeListener(this.#listener);
+    const listening = this.#listener;
+    if (listening === undefined) return;
+    this.#listener = undefined;
+    removeListener(listening);
+    modelOf(this).stopListening();
+    listening.drain();
   }
 
+  /** Stops listening at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -129,7 +220,7 @@ export class Serial extends OutputDevice {
    * @returns How many bytes the port took; it holds 64 KiB that the guest has not read.
    */
   input(data: ArrayBufferView | ArrayBufferLike | string): number {
-    return this.model.input(bytesOrString('data', data));
+    return modelOf(this).input(bytesOrString('data', data));
   }
 }
 
@@ -147,15 +238,43 @@ export class DebugConsole extends OutputDevice {
   }
 }
 
+/** What a guest asked of its machine through a device. */
+export interface DeviceRequest {
+  /** The device that it asked through. */
+  readonly device: (typeof STOP_DEVICES)[number];
+  /** The exit code; 0 for a reset by the i8042. */
+  readonly code: number;
+}
+
+/**
+ * A Rust device that can end the run. Attached to a bus, it does. Driven from JavaScript it only notes what was asked,
+ * and whoever drives it ends the run.
+ *
+ * @example
+ * ```ts
+ * const debugExit = new DebugExit();
+ * debugExit.write(0, 0x10, 1);
+ * debugExit.takeRequest(); // { device: 'isa-debug-exit', code: 0x21 }
+ * debugExit.takeRequest(); // undefined
+ * ```
+ */
+abstract class StopDevice extends RustDevice {
+  /** The last thing that was asked of the machine and that ended no run, once; `undefined` when there is none. */
+  takeRequest(): DeviceRequest | undefined {
+    const request = modelOf(this).takeRequest();
+    return request === null ? undefined : { device: STOP_DEVICES[request.device]!, code: request.code };
+  }
+}
+
 /** isa-debug-exit: a write of `v` ends the run with exit code `(v << 1) | 1`. QEMU has it at port 0xf4 or 0x501. */
-export class DebugExit extends RustDevice {
+export class DebugExit extends StopDevice {
   constructor() {
     super(KEY, native().NativeDeviceModel.debugExit());
   }
 }
 
 /** A keyboard controller that knows one thing: how to reset the CPU. Ports 0x60 and 0x64; attach five from 0x60. */
-export class I8042 extends RustDevice {
+export class I8042 extends StopDevice {
   constructor() {
     super(KEY, native().NativeDeviceModel.i8042());
   }
@@ -175,8 +294,10 @@ export class Cmos extends RustDevice {
 }
 
 function seconds(time: unknown): number {
-  if (!(time instanceof Date)) throw invalidArgType('options.time', 'an instance of Date', time);
-  const value = Math.floor(time.getTime() / 1000);
-  if (!(value >= 0)) throw outOfRange('options.time', 'a date since 1970', time.getTime());
+  if (!types.isDate(time)) throw invalidArgType('options.time', 'an instance of Date', time);
+  // A subclass may have a getTime() of its own.
+  const milliseconds = Date.prototype.getTime.call(time);
+  const value = Math.floor(milliseconds / 1000);
+  if (!(value >= 0)) throw outOfRange('options.time', 'a date since 1970', milliseconds);
   return value;
 }

@@ -1,7 +1,7 @@
-import { kvmRegs, kvmSregs, type KvmSregs } from '../generated/structs.ts';
+import { kvmRegs, kvmSregs, type KvmSregs as Sregs } from '../generated/structs.ts';
 import {
-  array,
   boolean,
+  elements,
   func,
   integer,
   object,
@@ -13,6 +13,7 @@ import {
   u64,
   unknownKey,
 } from '../internal/check.ts';
+import { enterAdopted } from '../internal/adoption.ts';
 import { BackgroundLane } from '../internal/background.ts';
 import { KvmError } from '../internal/errors.ts';
 import { staleExit } from '../internal/exits/base.ts';
@@ -23,7 +24,7 @@ import { native, type NativeVcpu } from '../internal/native.ts';
 import { readStats } from '../internal/read-stats.ts';
 import { Runner, busy } from '../internal/runner.ts';
 import { stepOnce } from '../internal/step-once.ts';
-import { decode, encode, type Patch } from '../internal/structs.ts';
+import { decode, preparePatch, type Patch } from '../internal/structs.ts';
 import { cpuidEntries, cpuidNumbers, type CpuidEntry } from './cpuid.ts';
 import type { StepExit } from './exits.ts';
 import { EXIT_KINDS } from '../internal/exits/kinds.ts';
@@ -32,10 +33,9 @@ import { KickHandle, tokenNumbers, type VcpuToken } from './kick.ts';
 import { msrBytes, readMsrs, type MsrEntry } from './msr.ts';
 import { makeRegisterView, registersBusy, type RegisterView, type Regs } from './registers.ts';
 import type { VcpuStats } from './stats.ts';
-import { Vm } from './vm.ts';
+import type { Vm } from './vm.ts';
 
-/** The special registers, `struct kvm_sregs`. */
-export type Sregs = KvmSregs;
+export type { Sregs };
 
 /** What {@link Vcpu.run} can be told. */
 export interface RunOptions {
@@ -62,8 +62,13 @@ export interface BackgroundOptions extends RunOptions {
   signal?: AbortSignal;
 }
 
-/** What {@link Vcpu.step} gives when there was no exit. */
-export type StepInterruption = { [K in Interruption['reason']]: { kind: K } & Omit<Extract<Interruption, { reason: K }>, 'reason'> }[Interruption['reason']];
+/**
+ * What {@link Vcpu.step} gives when there was no exit: `{ kind: 'timeout' }`, `{ kind: 'kicked' }`, or
+ * `{ kind: 'device', device, code }`.
+ */
+export type StepInterruption = {
+  [K in Interruption['reason']]: { kind: K } & Omit<Extract<Interruption, { reason: K }>, 'reason'>;
+}[Interruption['reason']];
 
 /**
  * A virtual CPU: registers, and the ways to run it.
@@ -129,6 +134,10 @@ export class Vcpu implements Disposable {
   /**
    * As {@link run}, in turns with the event loop: timers, I/O, signals and Ctrl-C work.
    *
+   * @example
+   * ```ts
+   * const end = await vcpu.runSliced({ ioOut: (exit) => console.log(exit.value) }, { signal: AbortSignal.timeout(5000) });
+   * ```
    * @throws As {@link run}; rejects with the signal's reason when it fires.
    */
   async runSliced(handlers?: Handlers, options?: SlicedOptions): Promise<RunResult> {
@@ -145,6 +154,15 @@ export class Vcpu implements Disposable {
    * Runs on a thread of its own. Rust devices are served there; handlers and JavaScript devices are called on this
    * isolate's event loop, and may return Promises. The process stays alive while the run is under way.
    *
+   * @example
+   * ```ts
+   * const end = await vcpu.runInBackground({
+   *   ioIn: async () => {
+   *     await setTimeout(1);
+   *     return 0x1c;
+   *   },
+   * });
+   * ```
    * @throws As {@link run}; rejects with the signal's reason when it fires.
    */
   async runInBackground(handlers?: AsyncHandlers, options?: BackgroundOptions): Promise<RunResult> {
@@ -160,6 +178,12 @@ export class Vcpu implements Disposable {
    * Runs to the next exit that no device claims and gives a copy of it. An exit that wants an answer has `reply()`, good
    * until the next step. For `timeout`, `kicked` and `device` see {@link StepInterruption}.
    *
+   * @param options - `timeoutMs`: as {@link run} has it.
+   * @example
+   * ```ts
+   * const exit = vcpu.step({ timeoutMs: 1000 });
+   * if (exit.kind === 'ioIn') exit.reply(0x1c);
+   * ```
    * @throws As {@link run}.
    */
   step(options?: { timeoutMs?: number }): StepExit | StepInterruption {
@@ -182,6 +206,13 @@ export class Vcpu implements Disposable {
    * The exits one after the other, as {@link step} gives them. Ends when there is none: at the timeout, a kick, or a
    * device that ends the run.
    *
+   * @example
+   * ```ts
+   * for (const exit of vcpu.exits({ timeoutMs: 1000 })) {
+   *   if (exit.kind === 'hlt') break;
+   *   console.log(exit);
+   * }
+   * ```
    * @throws As {@link run}.
    */
   *exits(options?: { timeoutMs?: number }): Generator<StepExit, StepInterruption> {
@@ -219,6 +250,8 @@ export class Vcpu implements Disposable {
 
   /** State may be looked at between runs and in handlers. */
   #checkState(): void {
+    // The hot case, without a native call: in a handler of a vCPU whose pages are still there.
+    if (this.#runner.handling && this.#runner.view.u8.length !== 0) return;
     this.#checkUsable();
     if (this.#runner.running && !this.#runner.handling) throw registersBusy();
   }
@@ -234,11 +267,11 @@ export class Vcpu implements Disposable {
   #writeRegister(index: number, value: bigint): void {
     this.#checkState();
     const runner = this.#runner;
-    runner.change(() => {
-      runner.registers.load(runner.running);
-      runner.registers.set(index, value);
-      runner.registers.store(runner.running);
-    });
+    if (runner.handling && !runner.hasOpenAccess) {
+      runner.registers.write(index, value, true);
+    } else {
+      runner.change(() => runner.registers.write(index, value, runner.running));
+    }
   }
 
   /** The general-purpose registers (`KVM_GET_REGS`). @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_TRANSFERRED` */
@@ -252,17 +285,21 @@ export class Vcpu implements Disposable {
    * Sets general-purpose registers; those left out stay (`KVM_SET_REGS`). In a handler that answers an access, this takes
    * effect after the access is complete.
    *
+   * @param regs - Numbers and bigints are both taken; a number must be a safe integer.
+   * @example
+   * ```ts
+   * vcpu.setRegs({ rip: 0x1000, rflags: 2n });
+   * ```
    * @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_TRANSFERRED`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
   setRegs(regs: Patch<Regs>): void {
     this.#checkState();
-    // Checked against a scratch copy, so that a mistake is reported here and changes nothing.
-    const patch = object('regs', regs) as Patch<Regs>;
-    encode(kvmRegs, patch, new Uint8Array(kvmRegs.size), 'regs');
+    // Read and checked here, so that a mistake is reported here and changes nothing.
+    const patch = preparePatch(kvmRegs, object('regs', regs) as Patch<Regs>, 'regs');
     const runner = this.#runner;
     runner.change(() => {
       runner.registers.load(runner.running);
-      encode(kvmRegs, patch, runner.registers.bytes, 'regs');
+      patch(runner.registers.bytes);
       runner.registers.store(runner.running);
     });
   }
@@ -278,16 +315,19 @@ export class Vcpu implements Disposable {
   /**
    * Sets special registers; what is left out stays, also inside of segments (`KVM_SET_SREGS`).
    *
+   * @example From the reset vector to real mode at address 0:
+   * ```ts
+   * vcpu.setSregs({ cs: { base: 0n, selector: 0 } });
+   * ```
    * @throws `ERR_KVM_IOCTL` with `EINVAL` for a state that no CPU can have; else as {@link setRegs}.
    */
   setSregs(sregs: Patch<Sregs>): void {
     this.#checkState();
-    const patch = object('sregs', sregs) as Patch<Sregs>;
-    encode(kvmSregs, patch, new Uint8Array(kvmSregs.size), 'sregs');
+    const patch = preparePatch(kvmSregs, object('sregs', sregs) as Patch<Sregs>, 'sregs');
     this.#runner.change(() => {
       const bytes = new Uint8Array(kvmSregs.size);
       this.#native.getSregs(bytes);
-      encode(kvmSregs, patch, bytes, 'sregs');
+      patch(bytes);
       this.#native.setSregs(bytes);
     });
   }
@@ -335,14 +375,22 @@ export class Vcpu implements Disposable {
    * Single step and hardware breakpoints: the guest stops with `debug` exits (`KVM_SET_GUEST_DEBUG`).
    *
    * @param options - `hardwareBreakpoints`: up to four linear addresses. Both off by default.
+   * @example
+   * ```ts
+   * vcpu.setGuestDebug({ singleStep: true });
+   * const exit = vcpu.step();
+   * if (exit.kind === 'debug') console.log(exit.pc);
+   * ```
    * @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`
    */
-  setGuestDebug(options?: { singleStep?: boolean; hardwareBreakpoints?: readonly (number | bigint)[] }): void {
+  setGuestDebug(options?: {
+    singleStep?: boolean;
+    hardwareBreakpoints?: readonly (number | bigint)[];
+  }): void {
     this.#checkState();
     const given = checkOptions('options', options, ['singleStep', 'hardwareBreakpoints']);
     const step = boolean('options.singleStep', given.singleStep ?? false);
-    const list = array('options.hardwareBreakpoints', given.hardwareBreakpoints ?? []);
-    integer('options.hardwareBreakpoints.length', list.length, 0, 4);
+    const list = elements('options.hardwareBreakpoints', given.hardwareBreakpoints ?? [], 4);
     const addresses = list.map((at, index) => u64(`options.hardwareBreakpoints[${index}]`, at));
     this.#runner.change(() => this.#native.setGuestDebug(step, addresses));
   }
@@ -364,6 +412,12 @@ export class Vcpu implements Disposable {
    * Gives the vCPU to another isolate: post the token to a Worker, which calls {@link Vcpu.adopt}. This object is of no
    * use from then on, but keep it: the vCPU lives as long as this or the machine does.
    *
+   * @example
+   * ```ts
+   * const token = vcpu.transfer(); // plain data: post it to a Worker
+   * const there = Vcpu.adopt(token); // in the Worker; here, to keep the example short
+   * there.run();
+   * ```
    * @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_TRANSFERRED`
    */
   transfer(): VcpuToken {
@@ -382,7 +436,7 @@ export class Vcpu implements Disposable {
    */
   static adopt(token: VcpuToken): Vcpu {
     const [number, generation] = tokenNumbers('token', token);
-    return Vm.adopt(KEY, native().adoptVcpu(number, generation));
+    return enterAdopted(native().adoptVcpu(number, generation));
   }
 
   /** Ends its run and closes it. Twice is quiet. */
@@ -400,6 +454,7 @@ export class Vcpu implements Disposable {
     return this.#closed || this.#native.closed;
   }
 
+  /** Closes the vCPU at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -413,7 +468,8 @@ function checkHandlers(handlers: unknown): AsyncHandlers {
   for (const kind of ownKeys('handlers', given)) {
     if (!EXIT_KINDS.includes(kind)) throw unknownKey('handlers', kind, EXIT_KINDS);
     const handler = property('handlers', given, kind);
-    if (handler !== undefined) table[kind] = func(`handlers.${kind}`, handler as (...args: never[]) => unknown);
+    if (handler !== undefined)
+      table[kind] = func(`handlers.${kind}`, handler as (...args: never[]) => unknown);
   }
   return table as AsyncHandlers;
 }

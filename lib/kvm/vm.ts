@@ -2,14 +2,14 @@ import { Cap } from '../generated/capabilities.ts';
 import {
   kvmClockData,
   kvmPitState2,
-  type KvmClockData,
-  type KvmPitState2,
+  type KvmClockData as ClockData,
+  type KvmPitState2 as Pit2State,
 } from '../generated/structs.ts';
 import {
   address as checkAddress,
-  array,
   boolean,
   bytes,
+  elements,
   integer,
   object,
   oneOf,
@@ -18,6 +18,7 @@ import {
 } from '../internal/check.ts';
 import { invalidArgValue } from '../internal/errors.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
+import { onAdoption } from '../internal/adoption.ts';
 import type { NativeVcpu, NativeVm } from '../internal/native.ts';
 import { decode, encode, type Patch } from '../internal/structs.ts';
 import { ViewSet } from '../internal/view-set.ts';
@@ -26,14 +27,18 @@ import { nativeEventFd, type EventFd } from './event-fd.ts';
 import { GuestMemory } from './memory.ts';
 import { Vcpu } from './vcpu.ts';
 
-/** The timer's state, `struct kvm_pit_state2`. */
-export type Pit2State = KvmPitState2;
-
-/** The machine's clock, `struct kvm_clock_data`. */
-export type ClockData = KvmClockData;
+export type { ClockData, Pit2State };
 
 /** A guest write that an ioeventfd takes. */
-export type IoEventAddress = { port: number } | { address: number };
+export type IoEventAddress =
+  | {
+      /** A port, 0 to 65535. */
+      port: number;
+    }
+  | {
+      /** A guest-physical address. */
+      address: number;
+    };
 
 /** Which writes match. */
 export interface IoEventOptions {
@@ -86,10 +91,8 @@ export class Vm implements Disposable {
     this.mmio = new Bus(KEY, nativeVm, true);
   }
 
-  /** @internal The machine of a vCPU that this isolate takes from another. */
-  static adopt(key: symbol, nativeVcpu: NativeVcpu): Vcpu {
-    const vm = new Vm(key, nativeVcpu.vm());
-    return vm.#enter(nativeVcpu);
+  static {
+    onAdoption((nativeVcpu) => new Vm(KEY, nativeVcpu.vm()).#enter(nativeVcpu));
   }
 
   /** The vCPUs that this isolate made or adopted, in that order. */
@@ -133,11 +136,11 @@ export class Vm implements Disposable {
    * Turns a capability on (`KVM_ENABLE_CAP`).
    *
    * @param args - Up to four values that the capability documents.
+   * @param flags - What the capability documents; 0 on all that x86 has.
    * @throws `ERR_KVM_UNSUPPORTED` when the host lacks it, `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
    */
   enableCap(capability: Cap | number, args: readonly (number | bigint)[] = [], flags = 0): void {
-    const values = array('args', args).map((value, index) => u64(`args[${index}]`, value));
-    if (values.length > 4) throw invalidArgValue('args', args, 'has at most 4 values');
+    const values = elements('args', args, 4).map((value, index) => u64(`args[${index}]`, value));
     const number = integer('capability', capability, 0, 0xffff_ffff);
     this.#native.enableCap(number, values, integer('flags', flags, 0, 0xffff_ffff));
   }
@@ -172,12 +175,22 @@ export class Vm implements Disposable {
     this.#native.createPit2(boolean('options.speakerDummy', speakerDummy));
   }
 
-  /** Sets the level of an interrupt line (`KVM_IRQ_LINE`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED` */
+  /**
+   * Sets the level of an interrupt line (`KVM_IRQ_LINE`). An edge is two calls: true, then false.
+   *
+   * @param irq - The line, 0 to 23 with the controllers of {@link createIrqChip}.
+   * @throws `ERR_KVM_IOCTL` (`ENXIO` without interrupt controllers), `ERR_KVM_CLOSED`
+   */
   setIrqLine(irq: number, active: boolean): void {
     this.#native.setIrqLine(integer('irq', irq, 0, 0xffff_ffff), boolean('active', active));
   }
 
-  /** The state of an interrupt controller, `struct kvm_irqchip` (`KVM_GET_IRQCHIP`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED` */
+  /**
+   * The state of an interrupt controller, `struct kvm_irqchip` (`KVM_GET_IRQCHIP`).
+   *
+   * @param chip - 0 and 1: the two PICs; 2: the IOAPIC.
+   * @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
+   */
   getIrqchip(chip: 0 | 1 | 2): Uint8Array {
     const target = new Uint8Array(this.#native.irqchipSize());
     this.#native.getStruct('irqchip', oneOf('chip', chip, [0, 1, 2]), target);
@@ -225,6 +238,13 @@ export class Vm implements Disposable {
    *
    * @param gsi - The interrupt line.
    * @param resample - For level-triggered interrupts: signalled when the guest has acknowledged it.
+   * @example A serial port with its interrupt:
+   * ```ts
+   * vm.createIrqChip();
+   * const interrupt = new EventFd();
+   * vm.registerIrqfd(interrupt, 4);
+   * vm.io.attach({ base: 0x3f8, length: 8 }, new Serial({ interrupt }));
+   * ```
    * @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`, `ERR_INVALID_ARG_TYPE`
    */
   registerIrqfd(event: EventFd, gsi: number, resample?: EventFd): void {
@@ -240,6 +260,12 @@ export class Vm implements Disposable {
   /**
    * Turns guest writes into events of a descriptor, without an exit (`KVM_IOEVENTFD`).
    *
+   * @example A doorbell:
+   * ```ts
+   * const doorbell = new EventFd();
+   * vm.registerIoevent(doorbell, { address: 0xfe00_0000 }, { length: 4, datamatch: 1 });
+   * doorbell.read(); // undefined until the guest writes 1 there
+   * ```
    * @throws `ERR_KVM_IOCTL` (`EEXIST` when the same writes are taken), `ERR_KVM_CLOSED`
    */
   registerIoevent(event: EventFd, at: IoEventAddress, options?: IoEventOptions): void {
@@ -258,11 +284,14 @@ export class Vm implements Disposable {
       throw invalidArgValue('at', at, 'must have either port or address');
     }
     const mmio = given.port === undefined;
-    const place = mmio ? checkAddress('at.address', given.address) : integer('at.port', given.port, 0, 0xffff);
+    const place = mmio
+      ? checkAddress('at.address', given.address)
+      : integer('at.port', given.port, 0, 0xffff);
     const { length = 0, datamatch } = checkOptions('options', options, ['length', 'datamatch']);
     const size = oneOf('options.length', length, [0, 1, 2, 4, 8]);
     const value = datamatch === undefined ? undefined : u64('options.datamatch', datamatch);
-    if (value !== undefined && size === 0) throw invalidArgValue('options.length', size, 'is needed with datamatch');
+    if (value !== undefined && size === 0)
+      throw invalidArgValue('options.length', size, 'is needed with datamatch');
     this.#native.ioeventfd(descriptor, mmio, place, size, value, assign);
   }
 
@@ -273,12 +302,12 @@ export class Vm implements Disposable {
    * @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
    */
   signalMsi(msi: Msi): boolean {
-    const { addressLow, addressHigh = 0, data, deviceId } = checkOptions('msi', msi, [
-      'addressLow',
-      'addressHigh',
-      'data',
-      'deviceId',
-    ]);
+    const {
+      addressLow,
+      addressHigh = 0,
+      data,
+      deviceId,
+    } = checkOptions('msi', msi, ['addressLow', 'addressHigh', 'data', 'deviceId']);
     const low = integer('msi.addressLow', addressLow, 0, 0xffff_ffff);
     const high = integer('msi.addressHigh', addressHigh, 0, 0xffff_ffff);
     const id = deviceId === undefined ? undefined : integer('msi.deviceId', deviceId, 0, 0xffff_ffff);
@@ -307,10 +336,12 @@ export class Vm implements Disposable {
     this.#native.close();
   }
 
+  /** Whether the machine was closed, here or in another isolate. */
   get closed(): boolean {
     return this.#native.closed;
   }
 
+  /** Closes the machine at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
   }

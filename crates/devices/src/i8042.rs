@@ -35,6 +35,10 @@ const ENABLE_A20: u8 = 0xdf;
 /// 0xf0 to 0xff pulse the output lines whose bits are clear; 0xfe is the reset that operating systems use.
 const PULSE: u8 = 0xf0;
 
+/// What the controller gives in place of an answer when nothing on the line takes a byte (`PS2_RET_NAK` in
+/// Linux's `include/linux/libps2.h`). A guest then need not wait for an answer that cannot come.
+const NOT_TAKEN: u8 = 0xfe;
+
 const SELF_TEST_PASSED: u8 = 0x55;
 const PORT_TEST_PASSED: u8 = 0x00;
 
@@ -109,8 +113,10 @@ impl I8042 {
                 }
             }
             WRITE_KEYBOARD_BUFFER | WRITE_MOUSE_BUFFER => self.output = Some(value),
-            // For a mouse, or without a command for a keyboard: neither is plugged in.
-            _ => {}
+            // For a mouse: none is plugged in, and an answer would have to be told from the keyboard's.
+            WRITE_TO_MOUSE => {}
+            // Without a command the byte is for a keyboard, which is not plugged in either.
+            _ => self.output = Some(NOT_TAKEN),
         }
     }
 }
@@ -227,9 +233,29 @@ mod tests {
         outb(&mut device, 0, 0x61);
         // Without a command the byte is for a keyboard that is not there.
         outb(&mut device, 0, 0x99);
+        assert_eq!(inb(&mut device, 0), NOT_TAKEN);
         outb(&mut device, 4, READ_CONFIGURATION);
         assert_eq!(inb(&mut device, 0), 0x61);
         assert_eq!(inb(&mut device, 4), STATUS_UNLOCKED);
+    }
+
+    #[test]
+    fn nobody_has_to_wait_for_a_keyboard_that_is_not_there() {
+        let (mut device, _) = controller();
+        // As SeaBIOS looks for a keyboard: flush, self test, port test, reset of the keyboard.
+        assert_eq!(inb(&mut device, 4) & STATUS_OUTPUT_FULL, 0);
+        for (command, answer) in [(SELF_TEST, SELF_TEST_PASSED), (TEST_KEYBOARD_PORT, PORT_TEST_PASSED)] {
+            outb(&mut device, 4, command);
+            assert_eq!(inb(&mut device, 0), answer);
+        }
+        outb(&mut device, 0, 0xff);
+        assert_ne!(inb(&mut device, 4) & STATUS_OUTPUT_FULL, 0);
+        assert_eq!(inb(&mut device, 0), NOT_TAKEN);
+        assert_eq!(inb(&mut device, 4) & STATUS_OUTPUT_FULL, 0);
+        // A mouse says nothing.
+        outb(&mut device, 4, WRITE_TO_MOUSE);
+        outb(&mut device, 0, 0xff);
+        assert_eq!(inb(&mut device, 4) & STATUS_OUTPUT_FULL, 0);
     }
 
     #[test]

@@ -25,6 +25,15 @@ pub struct NativeDeviceState {
     pub data: Uint8Array,
 }
 
+/// What a device asked of the machine.
+#[napi(object)]
+pub struct NativeDeviceRequest {
+    /// The device's number, as in the control page's `stopDevice`.
+    pub device: u32,
+    /// The exit code.
+    pub code: u32,
+}
+
 #[napi]
 impl NativeDeviceModel {
     /// A 16550.
@@ -71,6 +80,40 @@ impl NativeDeviceModel {
         guarded(&env, || Ok(self.inner.input(&bytes)? as u32))
     }
 
+    /// Lets the device answer a read of 1 to 4 bytes.
+    #[napi(catch_unwind)]
+    pub fn read(&self, env: Env, offset: f64, size: u32) -> Result<u32> {
+        guarded(&env, || {
+            let mut data = [0; 4];
+            self.inner.read(offset as u64, &mut data[..bytes_of_access(size)]);
+            Ok(u32::from_le_bytes(data))
+        })
+    }
+
+    /// Gives the device a write of 1 to 4 bytes; whether its output waits to be taken at once.
+    #[napi(catch_unwind)]
+    pub fn write(&self, env: Env, offset: f64, value: u32, size: u32) -> Result<bool> {
+        guarded(&env, || {
+            self.inner.write(offset as u64, &value.to_le_bytes()[..bytes_of_access(size)]);
+            Ok(self.inner.output().is_some_and(|output| output.is_urgent()))
+        })
+    }
+
+    /// What the device asked of the machine since the last call, or null.
+    #[napi(catch_unwind)]
+    pub fn take_request(&self) -> Option<NativeDeviceRequest> {
+        let (device, code) = self.inner.take_request()?;
+        Some(NativeDeviceRequest { device, code })
+    }
+
+    /// Nobody listens to the output any more.
+    #[napi(catch_unwind)]
+    pub fn stop_listening(&self) {
+        if let Some(output) = self.inner.output() {
+            output.stop_listening();
+        }
+    }
+
     /// Takes the output that waits, or null when there is none.
     #[napi(catch_unwind)]
     pub fn take_output(&self) -> Option<Uint8Array> {
@@ -91,4 +134,8 @@ impl NativeDeviceModel {
         let NativeDeviceState { kind, version, data } = state;
         guarded(&env, || self.inner.restore(&DeviceState { kind, version, data: data.to_vec() }))
     }
+}
+
+fn bytes_of_access(size: u32) -> usize {
+    size.clamp(1, 4) as usize
 }

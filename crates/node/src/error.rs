@@ -54,6 +54,7 @@ unsafe fn throw_raw(env: sys::napi_env, error: &Error) -> Option<()> {
     ok(unsafe { sys::napi_get_undefined(env, &mut undefined) })?;
     let mut errno = undefined;
     if let Some(number) = error.errno {
+        // SAFETY: as above.
         ok(unsafe { sys::napi_create_int32(env, number, &mut errno) })?;
     }
     let syscall = match error.syscall {
@@ -62,10 +63,13 @@ unsafe fn throw_raw(env: sys::napi_env, error: &Error) -> Option<()> {
     };
     let arguments = [string(error.code.as_str())?, string(&error.message)?, errno, syscall];
     let mut function = null_mut();
+    // SAFETY: as above; the reference lives as long as the isolate, which is the caller's.
     ok(unsafe { sys::napi_get_reference_value(env, maker, &mut function) })?;
     let mut value = null_mut();
+    // SAFETY: as above; the arguments are values of this scope and their number is that of the array.
     ok(unsafe {
         sys::napi_call_function(env, undefined, function, arguments.len(), arguments.as_ptr(), &mut value)
     })?;
+    // SAFETY: as above.
     ok(unsafe { sys::napi_throw(env, value) })
 }

@@ -3,10 +3,11 @@
 
 use crate::error::throw;
 use crate::isolate::{port, run_status};
-use crate::raw::{callback_data, number, raw_function, set};
+use crate::raw::{callback_data, callback_owner, number, raw_function, set};
 use napi::bindgen_prelude::{Env, Object, Result};
 use napi::sys;
 use napi_derive::napi;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -20,13 +21,31 @@ const SPIN: Duration = Duration::from_micros(30);
 /// No vCPU waits.
 const NOBODY: u32 = u32::MAX;
 
-/// Runs the vCPU until JavaScript has something to do; the status.
-pub unsafe extern "C" fn step(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+thread_local! {
+    /// The vCPU that `step` runs. One function for all vCPUs of an isolate, because V8 calls a function faster
+    /// that is the same each time.
+    static SELECTED: RefCell<Option<Arc<VcpuCore>>> = const { RefCell::new(None) };
+}
+
+/// Makes its vCPU the one that `step` runs, until another is selected.
+pub unsafe extern "C" fn select(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: made by `raw_function` with a VcpuCore.
-    let vcpu = unsafe { callback_data::<VcpuCore>(env, info) };
+    let vcpu = unsafe { callback_owner::<VcpuCore>(env, info) };
+    drop(SELECTED.replace(Some(vcpu)));
+    null_mut()
+}
+
+/// Selects no vCPU.
+pub unsafe extern "C" fn deselect(_: sys::napi_env, _: sys::napi_callback_info) -> sys::napi_value {
+    drop(SELECTED.take());
+    null_mut()
+}
+
+/// Runs the selected vCPU until JavaScript has something to do; the status.
+pub unsafe extern "C" fn step(env: sys::napi_env, _: sys::napi_callback_info) -> sys::napi_value {
+    let run = || SELECTED.with_borrow(|vcpu| vcpu.as_ref().map_or(Status::Closed as u32, |vcpu| vcpu.step()));
     // A panic may not cross into Node; it is reported as a failed run.
-    let status = catch_unwind(AssertUnwindSafe(|| vcpu.step()));
-    number(env, status.unwrap_or(Status::Failed as u32))
+    number(env, catch_unwind(AssertUnwindSafe(run)).unwrap_or(Status::Failed as u32))
 }
 
 /// Finishes the open access; the status.
@@ -65,6 +84,8 @@ pub unsafe extern "C" fn await_ready(env: sys::napi_env, info: sys::napi_callbac
             for _ in 0..32 {
                 std::hint::spin_loop();
             }
+            // The vCPU may need this very CPU to get to its next exit.
+            std::thread::yield_now();
         }
         find_ready(port)
     };
@@ -81,12 +102,7 @@ fn find_ready(port: &IsolatePort) -> u32 {
     NOBODY
 }
 
-/// Does nothing: what a raw call costs, for the benchmarks.
-pub unsafe extern "C" fn noop(_: sys::napi_env, _: sys::napi_callback_info) -> sys::napi_value {
-    null_mut()
-}
-
-/// Makes the functions of the isolate: `nextReady`, `awaitReady` and `noop`.
+/// Makes the functions of the isolate: `nextReady`, `awaitReady`, `step` and `deselect`.
 #[napi(catch_unwind)]
 pub fn isolate_functions(env: Env) -> Result<Object<'static>> {
     let make = || -> std::result::Result<_, Error> {
@@ -94,7 +110,8 @@ pub fn isolate_functions(env: Env) -> Result<Object<'static>> {
         Ok([
             ("nextReady", raw_function(&env, next_ready, Arc::clone(&port))?),
             ("awaitReady", raw_function(&env, await_ready, Arc::clone(&port))?),
-            ("noop", raw_function(&env, noop, port)?),
+            ("step", raw_function(&env, step, Arc::clone(&port))?),
+            ("deselect", raw_function(&env, deselect, port)?),
         ])
     };
     let named = make().map_err(|error| throw(&env, &error))?;

@@ -122,21 +122,18 @@ pub fn init(env: Env, make_error: Function<'_>, on_wake: Function<'_>) -> Result
 }
 
 extern "C" fn on_exit(_: *mut std::ffi::c_void) {
-    end();
-}
-
-fn end() {
     if let Some(isolate) = ISOLATE.take() {
         isolate.port.end();
     }
 }
 
-/// The process is about to exit: no vCPU enters its guest again, and nobody wakes this isolate.
+/// The process is about to exit: no vCPU enters its guest again, and nobody wakes this isolate. What remains of
+/// it serves the exit listeners that come after.
 #[napi(catch_unwind)]
 pub fn shut_down(env: Env) -> Result<()> {
     guarded(&env, || {
         vmhatch_vmm::shut_down();
-        end();
+        port()?.end();
         Ok(())
     })
 }
@@ -161,12 +158,13 @@ pub fn hold_loop(env: Env, hold: bool) -> Result<()> {
     })
 }
 
-/// Called before the isolate looks at what waits: from now on it is woken again.
+/// Called before the isolate looks at what waits: from now on it is woken again. The numbers of JavaScript devices
+/// that nobody uses any more, or null.
 #[napi(catch_unwind)]
-pub fn begin_look(env: Env) -> Result<()> {
+pub fn begin_look(env: Env) -> Result<Option<Vec<u32>>> {
     guarded(&env, || {
-        port()?.begin_look();
-        Ok(())
+        let released = port()?.begin_look();
+        Ok((!released.is_empty()).then_some(released))
     })
 }
 

@@ -57,7 +57,8 @@ pub fn external_buffer<T>(
             drop(unsafe { Box::from_raw(hint) });
             Err(Error::new(
                 ErrorCode::ExternalBuffers,
-                "this runtime forbids buffers over foreign memory (as Electron does): use read() and write()",
+                "this runtime forbids buffers over foreign memory (as Electron does): use read() and write() in \
+                 place of view(), and run vCPUs in a child process on plain Node",
             ))
         }
         status => Err(Error::new(
@@ -120,6 +121,20 @@ pub unsafe fn callback_data<'a, T>(env: sys::napi_env, info: sys::napi_callback_
     unsafe {
         sys::napi_get_cb_info(env, info, null_mut(), null_mut(), null_mut(), &mut data);
         &*data.cast::<T>()
+    }
+}
+
+/// A share of the data of a raw function that is being called.
+///
+/// # Safety
+///
+/// Only from within a callback made by [`raw_function`] with the same `T`.
+pub unsafe fn callback_owner<T>(env: sys::napi_env, info: sys::napi_callback_info) -> Arc<T> {
+    // SAFETY: by the contract the data is an Arc that `raw_function` leaked and that the function still owns.
+    unsafe {
+        let data: *const T = callback_data::<T>(env, info);
+        Arc::increment_strong_count(data);
+        Arc::from_raw(data)
     }
 }
 

@@ -21,19 +21,19 @@ pub struct NativeVcpu {
 
 #[napi]
 impl NativeVcpu {
-    /// The hot functions `step` and `complete`, and `pages`: the ArrayBuffer shared with the run loop.
+    /// The hot functions `select` and `complete`, and `pages`: the ArrayBuffer shared with the run loop.
     #[napi(catch_unwind)]
     pub fn functions(&self, env: Env) -> Result<Object<'static>> {
         let make = || -> std::result::Result<_, Error> {
-            let step = raw_function(&env, hot::step, Arc::clone(&self.inner))?;
+            let select = raw_function(&env, hot::select, Arc::clone(&self.inner))?;
             let complete = raw_function(&env, hot::complete, Arc::clone(&self.inner))?;
             let pages = Arc::clone(&self.inner.pages);
-            let buffer = external_buffer(&env, pages.as_ptr(), pages.len(), pages)?;
-            Ok((step, complete, buffer))
+            let buffer = external_buffer(&env, pages.as_ptr(), pages.length(), pages)?;
+            Ok((select, complete, buffer))
         };
-        let (step, complete, buffer) = make().map_err(|error| throw(&env, &error))?;
+        let (select, complete, buffer) = make().map_err(|error| throw(&env, &error))?;
         let mut functions = Object::new(&env)?;
-        set(&mut functions, &env, "step", step)?;
+        set(&mut functions, &env, "select", select)?;
         set(&mut functions, &env, "complete", complete)?;
         set(&mut functions, &env, "pages", buffer)?;
         functions.set_named_property("controlOffset", self.inner.pages.control_offset() as u32)?;

@@ -9,7 +9,7 @@ use crate::vcpu::NativeVcpu;
 use napi::bindgen_prelude::{BigInt, Env, Result, Uint8Array, Unknown};
 use napi_derive::napi;
 use std::sync::Arc;
-use vmhatch_vmm::{Backing, Bus, Claim, IoEvent, RegionConfig, Target, VmCore};
+use vmhatch_vmm::{Backing, Bus, Claim, IoEvent, RegionConfig, ScriptDevice, Target, VmCore};
 
 /// One virtual machine.
 #[napi]
@@ -234,7 +234,7 @@ impl NativeVm {
         route: u32,
     ) -> Result<()> {
         let claim = Claim { bus: bus(mmio), base: base as u64, length: length as u64, posted };
-        guarded(&env, || self.inner.attach(&claim, Target::Script { route, port: port()? }))
+        guarded(&env, || self.inner.attach(&claim, Target::Script(ScriptDevice::new(route, port()?))))
     }
 
     /// Gives a claim up.
@@ -296,7 +296,7 @@ impl NativeVm {
 
     /// `KVM_IOEVENTFD`.
     #[napi(catch_unwind)]
-    #[expect(clippy::too_many_arguments, reason = "one flat call; lib/internal gives it a shape")]
+    #[allow(clippy::too_many_arguments, reason = "one flat call; lib/internal gives it a shape")]
     pub fn ioeventfd(
         &self,
         env: Env,

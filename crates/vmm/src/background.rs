@@ -105,6 +105,11 @@ impl BackgroundRun {
                 // The isolate is awake already; it does not need this vCPU.
                 continue;
             }
+            if status == Status::Pending as u32 && lane == Lane::Complete {
+                // The access has another part: its exit comes first.
+                lane = Lane::Background;
+                continue;
+            }
             match self.hand_over(&port, status) {
                 Resume::Run => lane = Lane::Background,
                 Resume::Complete => lane = Lane::Complete,
@@ -132,10 +137,13 @@ impl BackgroundRun {
             if began.elapsed() > SPIN {
                 break;
             }
+            // The isolate may need this very CPU to answer.
+            std::thread::yield_now();
         }
         loop {
             match self.take_answer() {
-                Resume::Wait if port.ended() || self.vcpu.is_closed() => return Resume::Wait,
+                // A stop that came before the isolate's end has freed the vCPU already: look once more.
+                Resume::Wait if port.ended() || self.vcpu.is_closed() => return self.take_answer(),
                 Resume::Wait => std::thread::park_timeout(ASLEEP),
                 answer => return answer,
             }

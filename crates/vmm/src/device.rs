@@ -20,7 +20,7 @@ const OUTPUT_URGENT: usize = OUTPUT_LIMIT / 2;
 pub struct DeviceOutput {
     port: Arc<IsolatePort>,
     /// Whether a callback takes the bytes. Without one the last [`OUTPUT_LIMIT`] bytes are kept.
-    has_listener: bool,
+    has_listener: AtomicBool,
     bytes: Mutex<VecDeque<u8>>,
     urgent: AtomicBool,
     drained: Condvar,
@@ -30,7 +30,7 @@ impl DeviceOutput {
     fn new(port: Arc<IsolatePort>, has_listener: bool) -> Arc<Self> {
         Arc::new(Self {
             port,
-            has_listener,
+            has_listener: AtomicBool::new(has_listener),
             bytes: Mutex::default(),
             urgent: AtomicBool::new(false),
             drained: Condvar::new(),
@@ -50,8 +50,22 @@ impl DeviceOutput {
         taken.into()
     }
 
-    /// Whether a run of the owning isolate shall come back to it now: a line is complete, or much waits.
-    pub(crate) fn is_urgent(&self) -> bool {
+    /// Nobody takes the bytes any more, other than by [`take`](Self::take): from now on the last 64 KiB
+    /// are kept, and no guest waits for room.
+    pub fn stop_listening(&self) {
+        // Under the lock: a write in progress has seen the old state and is done.
+        let _bytes = self.lock();
+        self.has_listener.store(false, Ordering::Relaxed);
+        self.urgent.store(false, Ordering::Relaxed);
+        self.drained.notify_all();
+    }
+
+    fn is_heard(&self) -> bool {
+        self.has_listener.load(Ordering::Relaxed) && !self.port.ended()
+    }
+
+    /// Whether the owning isolate shall take it now: a line is complete, or much waits.
+    pub fn is_urgent(&self) -> bool {
         self.urgent.load(Ordering::Relaxed)
     }
 
@@ -63,11 +77,11 @@ impl DeviceOutput {
     /// Waits a little for room; `true` when there is some.
     pub(crate) fn wait_for_room(&self, patience: Duration) -> bool {
         let bytes = self.lock();
-        if !self.has_listener || self.port.ended() || bytes.len() < OUTPUT_LIMIT {
+        if !self.is_heard() || bytes.len() < OUTPUT_LIMIT {
             return true;
         }
         match self.drained.wait_timeout(bytes, patience) {
-            Ok((bytes, _)) => bytes.len() < OUTPUT_LIMIT,
+            Ok((bytes, _)) => !self.is_heard() || bytes.len() < OUTPUT_LIMIT,
             Err(_) => true,
         }
     }
@@ -81,7 +95,7 @@ impl Output for OutputEnd {
         let output = &self.0;
         let mut bytes = output.lock();
         bytes.extend(new);
-        if !output.has_listener || output.port.ended() {
+        if !output.is_heard() {
             let excess = bytes.len().saturating_sub(OUTPUT_LIMIT);
             bytes.drain(..excess);
             return;
@@ -186,16 +200,18 @@ impl NativeDevice {
         self.model.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    pub(crate) fn read(&self, offset: u64, data: &mut [u8]) {
+    /// Lets the device answer a read: fills all of `data`, little-endian.
+    pub fn read(&self, offset: u64, data: &mut [u8]) {
         self.lock().bus().read(offset, data);
     }
 
-    pub(crate) fn write(&self, offset: u64, data: &[u8]) {
+    /// Gives the device a write of `data`, little-endian.
+    pub fn write(&self, offset: u64, data: &[u8]) {
         self.lock().bus().write(offset, data);
     }
 
     /// What the device asked of the machine since the last call: its number and the code.
-    pub(crate) fn take_request(&self) -> Option<(u32, u32)> {
+    pub fn take_request(&self) -> Option<(u32, u32)> {
         if self.asked.0.load(Ordering::Relaxed) == 0 {
             return None;
         }

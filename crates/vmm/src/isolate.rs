@@ -1,6 +1,8 @@
 //! What a JavaScript isolate (the main thread or a Worker) is to the virtual machines: an owner of devices,
 //! someone to wake, and a queue of accesses that other threads wait for.
 
+use crate::Registry;
+use crate::thread_clock::ThreadClock;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -26,6 +28,11 @@ pub struct Access {
 }
 
 impl Access {
+    /// An access to attachment `route`; nobody waits for it yet.
+    pub(crate) fn new(route: u32, write: bool, offset: u64, size: u32, value: u64) -> Self {
+        Self { route, write, offset, size, value, reply: None }
+    }
+
     /// Gives the answer and lets the vCPU go on.
     pub fn answer(&self, value: u64) {
         if let Some(reply) = &self.reply {
@@ -88,9 +95,9 @@ pub struct IsolatePort {
     waker: Mutex<Option<Waker>>,
     /// Whether a wake-up is under way.
     woken: AtomicBool,
-    /// Whether something waits: output, a ready vCPU, an access.
-    pending: AtomicBool,
     accesses: Mutex<VecDeque<Access>>,
+    /// Numbers of JavaScript devices that nobody uses any more.
+    released: Mutex<Vec<u32>>,
     /// vCPUs in the background lane that wait for this isolate, by registry number.
     ready: Mutex<VecDeque<u32>>,
     ready_count: AtomicU32,
@@ -105,11 +112,11 @@ impl IsolatePort {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            thread: crate::thread_clock::ThreadClock::with(|clock| clock.thread()),
+            thread: ThreadClock::with(|clock| clock.thread()),
             waker: Mutex::new(Some(waker)),
             woken: AtomicBool::new(false),
-            pending: AtomicBool::new(false),
             accesses: Mutex::default(),
+            released: Mutex::default(),
             ready: Mutex::default(),
             ready_count: AtomicU32::new(0),
             in_guest: AtomicU32::new(0),
@@ -117,17 +124,10 @@ impl IsolatePort {
         })
     }
 
-    /// Whether something waits to be looked at.
-    #[inline]
-    pub fn is_pending(&self) -> bool {
-        self.pending.load(Ordering::Relaxed)
-    }
-
     /// Notes that something waits. The isolate's own thread looks for itself when its run comes back;
     /// others wake it, once until it has looked.
     pub(crate) fn notify(&self) {
-        self.pending.store(true, Ordering::SeqCst);
-        if crate::thread_clock::ThreadClock::with(|clock| clock.thread()) != self.thread {
+        if ThreadClock::with(|clock| clock.thread()) != self.thread {
             self.wake();
         }
     }
@@ -143,10 +143,19 @@ impl IsolatePort {
         }
     }
 
-    /// Called by the isolate before it looks: what comes from now on wakes it again.
-    pub fn begin_look(&self) {
+    /// Called by the isolate before it looks: what comes from now on wakes it again. Gives the numbers of JavaScript
+    /// devices that nobody uses any more.
+    pub fn begin_look(&self) -> Vec<u32> {
         self.woken.store(false, Ordering::SeqCst);
-        self.pending.store(false, Ordering::SeqCst);
+        std::mem::take(&mut *self.released.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Gives the number of a JavaScript device back to the isolate.
+    pub(crate) fn release_route(&self, route: u32) {
+        if !self.ended() {
+            self.released.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(route);
+            self.wake();
+        }
     }
 
     /// The next access that waits for this isolate.
@@ -173,8 +182,12 @@ impl IsolatePort {
     }
 
     fn enqueue(&self, access: Access) {
-        if !self.ended.load(Ordering::SeqCst) {
-            self.accesses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push_back(access);
+        {
+            // Looked at under the lock: `end` sets it first and empties the queue after, so nothing is left there.
+            let mut accesses = self.accesses.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if !self.ended.load(Ordering::SeqCst) {
+                accesses.push_back(access);
+            }
         }
         self.notify();
         self.interrupt_guest();
@@ -199,7 +212,6 @@ impl IsolatePort {
     pub(crate) fn push_ready(&self, vcpu: u32) {
         self.ready.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push_back(vcpu);
         self.ready_count.fetch_add(1, Ordering::SeqCst);
-        self.pending.store(true, Ordering::SeqCst);
         self.wake();
         self.interrupt_guest();
     }
@@ -229,15 +241,9 @@ impl IsolatePort {
 
     /// Whether the isolate has ended.
     pub(crate) fn ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+        self.ended.load(Ordering::Acquire)
     }
 }
 
-use crate::Registry;
-
-impl Access {
-    /// An access to attachment `route`; nobody waits for it yet.
-    pub(crate) fn new(route: u32, write: bool, offset: u64, size: u32, value: u64) -> Self {
-        Self { route, write, offset, size, value, reply: None }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ pub(crate) struct Kick {
     requested: AtomicBool,
     /// Someone wants the run to come back to its isolate and then go on.
     attention: AtomicBool,
-    /// The thread in KVM_RUN, or zero.
+    /// The thread in KVM_RUN, or zero; negative once it was signalled.
     running: AtomicI32,
     /// How often the vCPU was kicked.
     pub(crate) count: AtomicU64,
@@ -73,7 +73,12 @@ impl Kick {
         immediate_exit.store(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let thread = self.running.load(Ordering::SeqCst);
-        if thread != 0 {
+        // Real-time signals queue up, and a storm of kicks would bury the runner under them: whoever marks the
+        // entry sends the one signal that it gets. If the mark fails, another kicker was first, or the runner
+        // has left and finds the byte when it comes back.
+        if thread > 0
+            && self.running.compare_exchange(thread, -thread, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        {
             thread_clock::signal_thread(thread);
         }
     }
@@ -82,6 +87,9 @@ impl Kick {
     #[inline]
     pub(crate) fn enter(&self, thread: i32) {
         self.running.swap(thread, Ordering::SeqCst);
+        // Elsewhere an atomic swap does not keep the kernel's look at the byte behind it.
+        #[cfg(not(target_arch = "x86_64"))]
+        fence(Ordering::SeqCst);
     }
 
     /// The thread has left KVM_RUN.
@@ -108,3 +116,6 @@ impl Kick {
         self.requested.load(Ordering::SeqCst)
     }
 }
+
+#[cfg(test)]
+mod tests;

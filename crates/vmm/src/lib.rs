@@ -34,7 +34,7 @@ pub use isolate::{Access, IsolatePort};
 pub use kvm::KvmCore;
 pub use memory::{Backing, GuestMemory, RegionConfig, ViewGuard};
 pub use registry::Registry;
-pub use routes::{Bus, Claim, Target};
+pub use routes::{Bus, Claim, ScriptDevice, Target};
 pub use vcpu::{RunPages, VcpuCore};
 pub use vm::{IoEvent, VmCore};
 pub use vmhatch_devices::{DeviceState, Ignore};

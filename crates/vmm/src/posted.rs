@@ -7,8 +7,8 @@ use crate::isolate::Access;
 use crate::routes::{Bus, Routes, Target};
 use kvm_bindings::kvm_coalesced_mmio;
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Mutex, MutexGuard};
 
 /// Where KVM maps the ring, in pages from the start of the vCPU's mapping (`KVM_COALESCED_MMIO_PAGE_OFFSET`).
 pub(crate) const RING_PAGE: usize = 2;
@@ -20,25 +20,53 @@ const RING_ENTRIES: u32 = ((4096 - 8) / size_of::<kvm_coalesced_mmio>()) as u32;
 /// makes ordinary exits of further writes, which is the back-pressure.
 const QUEUE_LIMIT: usize = 1024;
 
-/// A posted write on its way to the isolate of its device.
-struct Waiting {
+/// From here on a run comes back to JavaScript with what waits.
+const QUEUE_URGENT: usize = QUEUE_LIMIT / 2;
+
+/// What [`Posted::deliver`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// How many writes are in the page.
+    pub(crate) count: u32,
+    /// Whether more wait for the same isolate.
+    pub(crate) more: bool,
+}
+
+/// The writes that wait for one isolate.
+struct Queue {
     isolate: u32,
-    write: PostedWrite,
+    writes: VecDeque<PostedWrite>,
 }
 
 /// The posted writes of one virtual machine.
 #[derive(Default)]
 pub(crate) struct Posted {
-    /// Held while the ring is read: KVM's ring allows one consumer.
-    queue: Mutex<VecDeque<Waiting>>,
+    /// One an isolate, so that nobody waits for another's. Held while the ring is read: KVM's ring allows one
+    /// consumer.
+    queues: Mutex<Vec<Queue>>,
+}
+
+/// The writes that wait for `isolate`.
+fn writes_of(queues: &mut Vec<Queue>, isolate: u32) -> &mut VecDeque<PostedWrite> {
+    let index = queues.iter().position(|queue| queue.isolate == isolate).unwrap_or_else(|| {
+        queues.push(Queue { isolate, writes: VecDeque::new() });
+        queues.len() - 1
+    });
+    &mut queues[index].writes
 }
 
 impl Posted {
+    fn lock(&self) -> MutexGuard<'_, Vec<Queue>> {
+        self.queues.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// Empties KVM's ring: Rust devices are served here, JavaScript's writes are queued.
     ///
-    /// `ring` is the page that KVM shares; `isolate` is the one that the calling vCPU runs for.
-    pub(crate) fn drain(&self, ring: *mut u8, routes: &Routes, isolate: u32, counters: &Counters) {
-        let mut queue = self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    /// `ring` is the page that KVM shares; `isolate` is the one that the calling vCPU runs for; `counter` counts the
+    /// writes.
+    pub(crate) fn drain(&self, ring: *mut u8, routes: &Routes, isolate: u32, counter: &AtomicU64) {
+        let mut queues = self.lock();
+        let queue = writes_of(&mut queues, isolate);
         // SAFETY: the page holds two u32 indices that the kernel and we share; it is mapped as long as the
         // vCPU's run pages are.
         let (first, last) = unsafe { (&*ring.cast::<AtomicU32>(), &*ring.add(4).cast::<AtomicU32>()) };
@@ -54,55 +82,57 @@ impl Posted {
             let pio = unsafe { entry.__bindgen_anon_1.pio } != 0;
             let bus = if pio { Bus::Io } else { Bus::Mmio };
             let size = entry.len.clamp(1, 8);
-            Counters::add(&counters.posted, 1);
             if let Some(claim) = routes.map(bus).lookup(entry.phys_addr, u64::from(size)) {
                 match claim.value {
                     Target::Native(device) => device.write(claim.offset, &entry.data[..size as usize]),
-                    Target::Script { route, port } if port.id == isolate => queue.push_back(Waiting {
-                        isolate,
-                        write: PostedWrite {
-                            offset: claim.offset as f64,
-                            data: entry.data,
-                            route: *route,
-                            size,
-                        },
+                    Target::Script(script) if script.port.id == isolate => queue.push_back(PostedWrite {
+                        offset: claim.offset as f64,
+                        data: entry.data,
+                        route: script.route,
+                        size,
                     }),
-                    Target::Script { route, port } => {
+                    Target::Script(script) => {
                         let value = u64::from_le_bytes(entry.data);
                         // A full queue of another isolate: leave the rest in the ring for the next time.
-                        if !port.post(Access::new(*route, true, claim.offset, size, value)) {
+                        if !script.port.post(Access::new(script.route, true, claim.offset, size, value)) {
                             break;
                         }
                     }
                 }
             }
+            Counters::add(counter, 1);
             at = (at + 1) % RING_ENTRIES;
             fence(Ordering::SeqCst);
             first.store(at, Ordering::Release);
         }
     }
 
-    /// Moves writes for `isolate` into the page that JavaScript reads and returns how many there are.
-    pub(crate) fn deliver(&self, control: *mut Control, page: *mut u8, isolate: u32) -> u32 {
-        let mut queue = self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut count = 0;
-        while (count as usize) < POSTED_ENTRIES && queue.front().is_some_and(|next| next.isolate == isolate) {
-            if let Some(next) = queue.pop_front() {
-                // SAFETY: `count` is below the number of entries that the page holds.
-                unsafe { page.cast::<PostedWrite>().add(count as usize).write_volatile(next.write) };
-                count += 1;
-            }
+    /// Moves writes for `isolate` into the page that JavaScript reads.
+    pub(crate) fn deliver(&self, control: *mut Control, page: *mut u8, isolate: u32) -> Delivered {
+        let mut queues = self.lock();
+        let queue = writes_of(&mut queues, isolate);
+        let count = queue.len().min(POSTED_ENTRIES);
+        for (index, write) in queue.drain(..count).enumerate() {
+            // SAFETY: `index` is below the number of entries that the page holds.
+            unsafe { page.cast::<PostedWrite>().add(index).write_volatile(write) };
         }
+        let delivered = Delivered { count: count as u32, more: !queue.is_empty() };
         // SAFETY: the control page belongs to the vCPU that calls.
-        unsafe { (&raw mut (*control).posted_count).write_volatile(count) };
-        count
+        unsafe { (&raw mut (*control).posted_count).write_volatile(delivered.count) };
+        delivered
+    }
+
+    /// Whether so much waits for `isolate` that a run shall come back with it, before the queue is full and
+    /// writes stay in the ring, where later exits would overtake them.
+    pub(crate) fn is_urgent(&self, isolate: u32) -> bool {
+        writes_of(&mut self.lock(), isolate).len() >= QUEUE_URGENT
     }
 
     /// Forgets what waits for attachment `route` of `isolate`.
     pub(crate) fn forget(&self, isolate: u32, route: u32) {
-        self.queue
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .retain(|waiting| waiting.isolate != isolate || waiting.write.route != route);
+        writes_of(&mut self.lock(), isolate).retain(|write| write.route != route);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,12 +20,29 @@ pub enum Target {
     /// A Rust device: served in the run loop.
     Native(Arc<NativeDevice>),
     /// A JavaScript device: served by the isolate that attached it.
-    Script {
-        /// The device's number in that isolate's table.
-        route: u32,
-        /// The isolate.
-        port: Arc<IsolatePort>,
-    },
+    Script(Arc<ScriptDevice>),
+}
+
+/// A JavaScript device, by its number. The isolate may use the number for another device when the last claim on it
+/// is gone: detached, or its machine closed or collected, and no vCPU uses an old set of claims any more.
+pub struct ScriptDevice {
+    /// The number in the isolate's table.
+    pub(crate) route: u32,
+    /// The isolate.
+    pub(crate) port: Arc<IsolatePort>,
+}
+
+impl ScriptDevice {
+    /// Device `route` of an isolate.
+    pub fn new(route: u32, port: Arc<IsolatePort>) -> Arc<Self> {
+        Arc::new(Self { route, port })
+    }
+}
+
+impl Drop for ScriptDevice {
+    fn drop(&mut self) {
+        self.port.release_route(self.route);
+    }
 }
 
 /// A range to be claimed.

@@ -9,7 +9,7 @@ use crate::{Error, ErrorCode};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::null_mut;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
 
 /// The tick, in nanoseconds. Posted writes of a guest that waits inside KVM are collected this often.
 const TICK_NS: i64 = 5_000_000;
@@ -94,6 +94,8 @@ impl ThreadClock {
     pub(crate) fn enter(&self) -> Result<(), Error> {
         // Only this thread and its own signal handler touch the counter: no locked instruction is needed.
         self.entries.store(self.entries.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        // The handler must see the entry before it decides that the thread is idle, so the order stays as written.
+        compiler_fence(Ordering::SeqCst);
         if self.armed.load(Ordering::Relaxed) { Ok(()) } else { self.arm() }
     }
 

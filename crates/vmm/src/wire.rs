@@ -58,7 +58,7 @@ pub fn copy_msrs(entries: &[kvm_msr_entry], target: &mut [u8]) -> Result<(), Err
 /// [`ErrorCode::State`] when the bytes are no whole number of entries.
 pub fn parse_msrs(bytes: &[u8]) -> Result<Vec<kvm_msr_entry>, Error> {
     let size = size_of::<kvm_msr_entry>();
-    if bytes.len() % size != 0 {
+    if !bytes.len().is_multiple_of(size) {
         return Err(Error::new(ErrorCode::State, format!("an MSR entry has {size} bytes")));
     }
     bytes.chunks_exact(size).map(|chunk| crate::vm::from_bytes("kvm_msr_entry", chunk)).collect()

@@ -18,24 +18,24 @@ export class IoOut extends ExitObject {
   readonly kind = 'ioOut' as const;
 
   get port(): number {
-    return this.view.u16[PORT]!;
+    return this.live.u16[PORT]!;
   }
 
   get size(): 1 | 2 | 4 {
-    return this.view.u8[RUN.io.size] as 1 | 2 | 4;
+    return this.live.u8[RUN.io.size] as 1 | 2 | 4;
   }
 
   get count(): number {
-    return this.view.u32[IO_COUNT]!;
+    return this.live.u32[IO_COUNT]!;
   }
 
   get value(): number {
-    return this.view.load(this.view.ioData, this.size);
+    return this.live.load(this.live.ioData, this.size);
   }
 
   get data(): Uint8Array {
-    const start = this.view.ioData;
-    return this.view.u8.slice(start, start + this.size * this.count);
+    const start = this.live.ioData;
+    return this.live.u8.slice(start, start + this.size * this.count);
   }
 
   toJSON(): IoOutExit {
@@ -48,28 +48,28 @@ export class IoIn extends ExitObject {
   readonly kind = 'ioIn' as const;
 
   get port(): number {
-    return this.view.u16[PORT]!;
+    return this.live.u16[PORT]!;
   }
 
   get size(): 1 | 2 | 4 {
-    return this.view.u8[RUN.io.size] as 1 | 2 | 4;
+    return this.live.u8[RUN.io.size] as 1 | 2 | 4;
   }
 
   get count(): number {
-    return this.view.u32[IO_COUNT]!;
+    return this.live.u32[IO_COUNT]!;
   }
 
   /** A number answers every element; bytes answer all of them. */
   reply(answer: number | Uint8Array): void {
-    this.owner.checkCurrent();
+    this.owner.checkCurrent(this);
     const { size, count } = this;
-    const at = this.view.ioData;
-    if (answer instanceof Uint8Array) {
-      this.view.u8.set(checkAnswerBytes(answer, size * count), at);
+    const at = this.live.ioData;
+    if (typeof answer === 'object') {
+      this.live.u8.set(checkAnswerBytes(answer, size * count), at);
       return;
     }
     const value = checkAnswer(answer, size);
-    for (let element = 0; element < count; element++) this.view.store(at + element * size, size, value);
+    for (let element = 0; element < count; element++) this.live.store(at + element * size, size, value);
   }
 
   toJSON(): IoInExit {
@@ -82,22 +82,22 @@ export class MmioRead extends ExitObject {
   readonly kind = 'mmioRead' as const;
 
   get address(): number {
-    return guestAddress(this.view.u32, ADDRESS_LOW);
+    return guestAddress(this.live.u32, ADDRESS_LOW);
   }
 
   get size(): number {
-    return this.view.u32[MMIO_LENGTH]!;
+    return this.live.u32[MMIO_LENGTH]!;
   }
 
   reply(answer: number | bigint | Uint8Array): void {
-    this.owner.checkCurrent();
+    this.owner.checkCurrent(this);
     const { size } = this;
-    if (answer instanceof Uint8Array) {
-      this.view.u8.set(checkAnswerBytes(answer, size), MMIO_DATA);
+    if (typeof answer === 'object') {
+      this.live.u8.set(checkAnswerBytes(answer, size), MMIO_DATA);
     } else if (typeof answer === 'number' && size <= 4) {
-      this.view.store(MMIO_DATA, size, checkAnswer(answer, size));
+      this.live.store(MMIO_DATA, size, checkAnswer(answer, size));
     } else {
-      this.view.store64(MMIO_DATA, size, checkAnswer64(answer, size));
+      this.live.store64(MMIO_DATA, size, checkAnswer64(answer, size));
     }
   }
 
@@ -111,19 +111,19 @@ export class MmioWrite extends ExitObject {
   readonly kind = 'mmioWrite' as const;
 
   get address(): number {
-    return guestAddress(this.view.u32, ADDRESS_LOW);
+    return guestAddress(this.live.u32, ADDRESS_LOW);
   }
 
   get size(): number {
-    return this.view.u32[MMIO_LENGTH]!;
+    return this.live.u32[MMIO_LENGTH]!;
   }
 
   get value(): number {
-    return this.view.load(MMIO_DATA, this.size);
+    return this.live.load(MMIO_DATA, this.size);
   }
 
   get value64(): bigint {
-    return this.view.load64(MMIO_DATA, this.size);
+    return this.live.load64(MMIO_DATA, this.size);
   }
 
   toJSON(): MmioWriteExit {

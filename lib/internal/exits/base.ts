@@ -1,4 +1,5 @@
 /** What all reused exit objects share. */
+import { bytes } from '../bytes.ts';
 import { KvmError } from '../errors.ts';
 import { invalidArgType, outOfRange } from '../errors.ts';
 import type { RunView } from '../run-view.ts';
@@ -8,8 +9,8 @@ export interface ExitOwner {
   readonly view: RunView;
   /** Ends the run after the handler. */
   requestStop(): void;
-  /** Throws when the exit is no longer the current one. */
-  checkCurrent(): void;
+  /** Throws when the exit is not the current one. */
+  checkCurrent(exit: ExitObject): void;
 }
 
 /** The base of the reused exit objects: getters over the shared pages. */
@@ -20,6 +21,12 @@ export abstract class ExitObject {
   constructor(owner: ExitOwner) {
     this.owner = owner;
     this.view = owner.view;
+  }
+
+  /** The pages, unless a handler has closed the vCPU: they are empty then. */
+  protected get live(): RunView {
+    if (this.view.u8.length === 0) throw new KvmError('ERR_KVM_CLOSED', 'the Vcpu is closed');
+    return this.view;
   }
 
   /** Ends the run after this handler. */
@@ -51,17 +58,22 @@ export function checkAnswer64(value: unknown, size: number): bigint {
     if (typeof value === 'number') throw outOfRange('answer', 'an integer', value);
     throw invalidArgType('answer', 'of type bigint or number', value);
   }
-  if (wide < 0n || wide >> BigInt(size * 8) !== 0n) throw outOfRange('answer', `>= 0 && < 2 ** ${size * 8}`, wide);
+  if (wide < 0n || wide >> BigInt(size * 8) !== 0n)
+    throw outOfRange('answer', `>= 0 && < 2 ** ${size * 8}`, wide);
   return wide;
 }
 
 /** Checks what answers with bytes. */
-export function checkAnswerBytes(value: Uint8Array, length: number): Uint8Array {
-  if (value.length !== length) throw outOfRange('answer.length', `${length}`, value.length);
-  return value;
+export function checkAnswerBytes(value: unknown, length: number): Uint8Array {
+  const given = bytes('answer', value);
+  if (given.length !== length) throw outOfRange('answer.length', `${length}`, given.length);
+  return given;
 }
 
 /** The error for an answer that comes when the guest has gone on. */
 export function staleExit(): KvmError {
-  return new KvmError('ERR_KVM_STALE_EXIT', 'the guest has gone on since this exit: it cannot be answered any more');
+  return new KvmError(
+    'ERR_KVM_STALE_EXIT',
+    'the guest has gone on since this exit: it cannot be answered any more',
+  );
 }

@@ -30,7 +30,12 @@ function hyperv(view: RunView): Omit<ExitMap['hyperv'], 'kind'> {
   const type = u32(view, RUN.hyperv.type);
   if (type === HYPERV_EXIT.HCALL) {
     const at = RUN.hyperv.hcall;
-    return { type, msr: 0, control: u64(view, at.input), params: [u64(view, at.params), u64(view, at.params + 8)] };
+    return {
+      type,
+      msr: 0,
+      control: u64(view, at.input),
+      params: [u64(view, at.params), u64(view, at.params + 8)],
+    };
   }
   const at = RUN.hyperv.synic;
   return {
@@ -85,7 +90,10 @@ const READERS: { [Kind in Exclude<ExitKind, 'ioIn' | 'ioOut' | 'mmioRead' | 'mmi
     why: u32(view, RUN.msr.reason),
     data: u64(view, RUN.msr.data),
   }),
-  tprAccess: (view) => ({ rip: u64(view, RUN.tprAccess.rip), isWrite: u32(view, RUN.tprAccess.isWrite) !== 0 }),
+  tprAccess: (view) => ({
+    rip: u64(view, RUN.tprAccess.rip),
+    isWrite: u32(view, RUN.tprAccess.isWrite) !== 0,
+  }),
   ioapicEoi: (view) => ({ vector: view.u8[RUN.eoi.vector]! }),
   notify: (view) => ({ flags: u32(view, RUN.notify.flags) }),
   memoryFault: (view) => ({
@@ -129,13 +137,13 @@ export class OtherExit extends ExitObject {
     const at = ANSWERS[kind];
     if (at !== undefined) {
       this.reply = (answer) => {
-        owner.checkCurrent();
+        owner.checkCurrent(this);
         this.view.data.setBigUint64(at, checkAnswer64(answer, 8), true);
       };
     }
     if (kind === 'x86Rdmsr' || kind === 'x86Wrmsr') {
       this.fail = () => {
-        owner.checkCurrent();
+        owner.checkCurrent(this);
         this.view.u8[RUN.msr.error] = 1;
       };
     }
@@ -147,6 +155,6 @@ export class OtherExit extends ExitObject {
   }
 
   toJSON(): object {
-    return { kind: this.kind, ...READERS[this.kind](this.view) };
+    return { kind: this.kind, ...READERS[this.kind](this.live) };
   }
 }

@@ -35,16 +35,26 @@ pub enum Backing {
 pub struct Mapping {
     address: *mut u8,
     length: usize,
-    file: Option<File>,
     /// The slot in the table of ranges that may fault with SIGBUS, for mapped user files.
     watch: Option<sigbus::Watch>,
-    retired: Mutex<bool>,
+    /// How many bytes the backing file must have.
+    file_end: u64,
+    /// The backing file, for as long as the range has its pages: its descriptor goes with them, because a
+    /// memfd that is open keeps its memory.
+    backing: Mutex<Contents>,
+}
+
+/// What is behind a range.
+#[derive(Debug)]
+enum Contents {
+    Live { file: Option<File> },
+    Retired,
 }
 
 // SAFETY: the range is plain memory that any thread may access; all access to its bytes goes through raw
 // pointers or volatile slices, never through Rust references that would assume exclusiveness.
 unsafe impl Send for Mapping {}
-// SAFETY: as above; `retired` is behind a lock and the other fields never change.
+// SAFETY: as above; `backing` is behind a lock and the other fields never change.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
@@ -73,8 +83,13 @@ impl Mapping {
         if address == libc::MAP_FAILED {
             return Err(Error::last_os(ErrorCode::Memory, "mmap"));
         }
-        let mut mapping =
-            Self { address: address.cast(), length, file, watch: None, retired: Mutex::new(false) };
+        let mut mapping = Self {
+            address: address.cast(),
+            length,
+            watch: None,
+            file_end: (offset as u64).saturating_add(length as u64),
+            backing: Mutex::new(Contents::Live { file }),
+        };
         // A child process between fork and exec has no business with guest memory, and copying its page
         // tables makes every spawn slow.
         // SAFETY: the range was mapped just above and is ours.
@@ -95,24 +110,33 @@ impl Mapping {
         self.length
     }
 
-    /// Whether the backing file shrank and pages of it had to be replaced by zeros.
-    pub fn lost(&self) -> bool {
-        self.watch.as_ref().is_some_and(sigbus::Watch::lost)
+    /// Whether the bytes are those of a user's file, which can shrink.
+    pub fn is_file(&self) -> bool {
+        self.watch.is_some()
     }
 
-    /// The backing file, if there is one.
-    pub fn file(&self) -> Option<&File> {
-        self.file.as_ref()
+    /// Whether the backing file shrank: pages of it had to be replaced by zeros, or would have to be.
+    pub fn lost(&self) -> bool {
+        let Some(watch) = &self.watch else { return false };
+        if watch.lost() {
+            return true;
+        }
+        let backing = self.backing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*backing {
+            Contents::Live { file: Some(file) } => file
+                .metadata()
+                .is_ok_and(|now| now.is_file() && now.len().next_multiple_of(4096) < self.file_end),
+            _ => false,
+        }
     }
 
     /// Replaces the contents by fresh anonymous pages, so that memory is given back to the host while
     /// addresses that others still hold stay harmless. Twice is quiet.
     pub fn retire(&self) {
-        let mut retired = self.retired.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if *retired {
+        let mut backing = self.backing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if matches!(*backing, Contents::Retired) {
             return;
         }
-        *retired = true;
         // SAFETY: MAP_FIXED replaces exactly the range that this value owns; no Rust reference into it
         // exists (see the rules at the head of this file).
         let result = unsafe {
@@ -125,10 +149,10 @@ impl Mapping {
                 0,
             )
         };
-        if result == libc::MAP_FAILED {
-            // Out of memory map entries: the old pages stay until the last holder is gone, which is
-            // wasteful and still sound.
-            *retired = false;
+        // On failure (out of memory map entries) the old pages stay until the last holder is gone, which is
+        // wasteful and still sound.
+        if result != libc::MAP_FAILED {
+            *backing = Contents::Retired;
         }
     }
 }

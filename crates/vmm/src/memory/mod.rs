@@ -11,6 +11,7 @@ pub use mapping::{Backing, Mapping};
 pub use region::{Region, RegionConfig, ViewGuard};
 
 use crate::{Error, ErrorCode};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use vm_memory::bitmap::AtomicBitmap;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
@@ -36,6 +37,8 @@ struct Regions {
 #[derive(Default)]
 pub struct GuestMemory {
     regions: RwLock<Regions>,
+    /// Whether there ever was a region whose file can shrink.
+    has_files: AtomicBool,
 }
 
 impl GuestMemory {
@@ -96,9 +99,13 @@ impl GuestMemory {
         if guard.closed {
             return Err(Error::closed("Vm"));
         }
+        let slot = region.slot;
+        if region.mapping.is_file() {
+            self.has_files.store(true, Ordering::Relaxed);
+        }
         guard.list.push(region);
         guard.list.sort_by_key(|region| region.guest_address);
-        guard.rebuild()
+        guard.rebuild().inspect_err(|_| guard.list.retain(|region| region.slot != slot))
     }
 
     pub(crate) fn remove(&self, slot: u32) -> Option<Arc<Region>> {
@@ -119,6 +126,25 @@ impl GuestMemory {
             region.mapping.retire();
         }
         guard.retired = std::mem::take(&mut guard.list);
+    }
+
+    /// Fails for a guest access that came as MMIO though a file is mapped there: its pages are gone. (Other hosts
+    /// report it as a fault of KVM_RUN.)
+    #[inline]
+    pub(crate) fn check_backing(&self, address: u64, write: bool) -> Result<(), Error> {
+        if self.has_files.load(Ordering::Relaxed) { self.check_files(address, write) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn check_files(&self, address: u64, write: bool) -> Result<(), Error> {
+        let guard = self.read_guard();
+        let lost = guard.list.iter().any(|region| {
+            (region.guest_address..region.guest_address + region.size).contains(&address)
+                && region.mapping.is_file()
+                // A write to read-only memory is an exit of its own.
+                && !(write && region.read_only)
+        });
+        if lost { Err(backing_lost()) } else { Ok(()) }
     }
 
     /// Whether a backing file of any region shrank.
@@ -297,6 +323,11 @@ impl Regions {
         }
         Err(out_of_bounds(address, length))
     }
+}
+
+/// The failure of a run whose guest used a page that its file has no longer.
+pub(crate) fn backing_lost() -> Error {
+    Error::new(ErrorCode::BackingLost, "a file behind guest memory shrank while the guest was using it")
 }
 
 fn out_of_bounds(address: u64, length: u64) -> Error {

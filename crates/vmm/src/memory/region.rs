@@ -48,8 +48,15 @@ pub struct Region {
     writable_views: Mutex<Vec<(u64, usize, usize)>>,
 }
 
+/// The most that KVM takes as one region, in bytes: `KVM_MEM_MAX_NR_PAGES` pages.
+const MAX_SIZE: u64 = ((1 << 31) - 1) * PAGE_SIZE;
+
 impl Region {
     pub(crate) fn new(config: &RegionConfig, slot: u32) -> Result<Self, Error> {
+        // Asked first: the record of dirty pages alone would take gigabytes.
+        if config.size > MAX_SIZE {
+            return Err(Error::new(ErrorCode::Memory, "the region is larger than KVM allows, 8 TiB"));
+        }
         let size = usize::try_from(config.size)
             .map_err(|_| Error::new(ErrorCode::Memory, "the region is larger than the address space"))?;
         let mapping = Arc::new(Mapping::new(&config.backing, size, config.shared)?);

@@ -62,7 +62,7 @@ pub fn watch(start: usize, length: usize) -> Result<Watch, Error> {
     used[index] = true;
     let range = &TABLE[index];
     range.lost.store(false, Ordering::Relaxed);
-    range.start.store(start, Ordering::Relaxed);
+    range.start.store(start, Ordering::Release);
     range.length.store(length, Ordering::Release);
     Ok(Watch(index))
 }
@@ -91,10 +91,17 @@ fn install() -> Result<(), Error> {
 extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel gives a valid siginfo to a SA_SIGINFO handler.
     let address = unsafe { (*info).si_addr() } as usize;
-    for range in &TABLE {
+    // Only a page that the file no longer has is ours: not a signal that somebody sent, nor broken memory.
+    // SAFETY: as above.
+    let truncated = unsafe { (*info).si_code } == libc::BUS_ADRERR;
+    for range in TABLE.iter().filter(|_| truncated) {
         let length = range.length.load(Ordering::Acquire);
-        let start = range.start.load(Ordering::Relaxed);
+        let start = range.start.load(Ordering::Acquire);
         if length == 0 || address < start || address - start >= length {
+            continue;
+        }
+        // An entry that changed hands between the two reads says nothing.
+        if range.length.load(Ordering::Acquire) != length {
             continue;
         }
         let page = address & !(PAGE - 1);
@@ -127,9 +134,15 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
             let handler: extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(previous.sa_sigaction) };
             handler(signal);
         } else {
-            // The default action: restore it and let the instruction fault again.
-            // SAFETY: `previous` is what the kernel gave us; a null pointer asks for no old value.
-            unsafe { libc::sigaction(signal, previous, null_mut()) };
+            // The default action: restore it and let the instruction fault again. Behind a signal that somebody
+            // sent there is no such instruction: it is sent once more.
+            // SAFETY: `previous` is what the kernel gave us; a null pointer asks for no old value; `info` is valid.
+            unsafe {
+                libc::sigaction(signal, previous, null_mut());
+                if (*info).si_code <= 0 {
+                    libc::raise(signal);
+                }
+            }
         }
     }
 }

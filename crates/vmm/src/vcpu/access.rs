@@ -5,7 +5,7 @@ use super::{Forward, Local, RunPages, VcpuCore};
 use crate::control::{Counters, Status};
 use crate::device::NativeDevice;
 use crate::isolate::Access;
-use crate::kick::shutting_down;
+use crate::kick::{Interrupted, shutting_down};
 use crate::routes::{Bus, Target};
 use crate::{Error, ErrorCode, IsolatePort};
 use std::sync::Arc;
@@ -47,6 +47,9 @@ impl VcpuCore {
         let Some(exit) = self.pages.mmio_exit() else {
             return Pass::Return(self.fail(nonsense("memory")));
         };
+        if let Err(error) = self.vm.memory.check_backing(exit.address, exit.write) {
+            return Pass::Return(self.fail(error));
+        }
         let transfer = Transfer {
             write: exit.write,
             address: exit.address,
@@ -60,6 +63,9 @@ impl VcpuCore {
 
     #[inline]
     fn route(&self, local: &mut Local, lane: Lane, bus: Bus, transfer: Transfer, unclaimed: Status) -> Pass {
+        // Port writes are complete when KVM reports them; all else is completed by the next entry. The loop may
+        // come back before that (a slice is over), so this holds for accesses that are served right here, too.
+        self.pages.set_open_access(!transfer.write || bus == Bus::Mmio);
         // A read that nobody answers is all ones, as on an empty bus.
         if !transfer.write {
             self.pages.fill_ones(transfer.data_offset, transfer.size * transfer.count);
@@ -67,8 +73,6 @@ impl VcpuCore {
         let counters = self.pages.counters();
         let claim = local.routes.map(bus).lookup(transfer.address, transfer.size as u64);
         let Some(claim) = claim else {
-            // Port writes are complete when KVM reports them; all else is completed by the next entry.
-            self.pages.set_open_access(unclaimed != Status::IoOut);
             Counters::add(&counters.javascript, 1);
             return Pass::Return(unclaimed);
         };
@@ -77,16 +81,15 @@ impl VcpuCore {
                 Counters::add(&counters.rust, 1);
                 self.serve(device, claim.offset, transfer, lane)
             }
-            Target::Script { route, port } if port.id == self.isolate_id() => {
+            Target::Script(script) if script.port.id == self.isolate_id() => {
                 Counters::add(&counters.javascript, 1);
-                self.pages.set_open_access(!transfer.write || bus == Bus::Mmio);
                 let Transfer { size, count, data_offset, .. } = transfer;
-                self.pages.describe_access(*route, claim.offset, size, count, data_offset);
+                self.pages.describe_access(script.route, claim.offset, size, count, data_offset);
                 Pass::Return(if transfer.write { Status::DeviceWrite } else { Status::DeviceRead })
             }
-            Target::Script { route, port } => {
+            Target::Script(script) => {
                 Counters::add(&counters.javascript, 1);
-                let (route, port, offset) = (*route, Arc::clone(port), claim.offset);
+                let (route, port, offset) = (script.route, Arc::clone(&script.port), claim.offset);
                 local.forward = Some(self.forward(port, route, offset, transfer, 0));
                 self.await_forward(local, lane)
             }
@@ -111,25 +114,37 @@ impl VcpuCore {
         }
         if let Some((stop_device, code)) = device.take_request() {
             self.pages.describe_stop(stop_device, code);
-            self.pages.set_open_access(false);
             return Pass::Return(Status::DeviceStop);
         }
         if transfer.write
             && let Some(output) = device.output()
             && output.is_urgent()
         {
-            if lane != Lane::Background && output.port().id == self.isolate_id() {
-                self.pages.set_open_access(false);
-                return Pass::Return(Status::Attention);
+            match lane {
+                Lane::Sync if output.port().id == self.isolate_id() => {
+                    return Pass::Return(Status::Attention);
+                }
+                // The access is completed first; the next run brings the output.
+                Lane::Complete => {}
+                // The listener is another thread: a guest that floods it waits here until there is room.
+                Lane::Sync | Lane::Background => {
+                    while !output.wait_for_room(PATIENCE) && !self.should_end() {}
+                }
             }
-            // The listener is another thread: a guest that floods it waits here until there is room.
-            while !output.wait_for_room(PATIENCE) && !self.should_end() {}
         }
         Pass::Again
     }
 
     fn should_end(&self) -> bool {
         self.kick.is_requested() || self.is_closed() || shutting_down()
+    }
+
+    /// Whether a run that should end ends now. A kick is taken with that, or the runs after it would end as
+    /// well; where no more than the completion of an access ends, it stays for the run.
+    fn ends_wait(&self, lane: Lane) -> bool {
+        let kicked =
+            lane != Lane::Complete && self.kick.take(self.pages.immediate_exit()) == Interrupted::Kicked;
+        kicked || self.should_end()
     }
 
     /// Sends one element of an access to the isolate that owns the device.
@@ -164,9 +179,8 @@ impl VcpuCore {
     pub(super) fn await_forward(&self, local: &mut Local, lane: Lane) -> Pass {
         while let Some(forward) = local.forward.take() {
             let Some(value) = forward.reply.wait(PATIENCE) else {
-                let ended = self.should_end();
                 local.forward = Some(forward);
-                if ended {
+                if self.should_end() && self.ends_wait(lane) {
                     return Pass::Return(Status::Kicked);
                 }
                 if lane == Lane::Sync {

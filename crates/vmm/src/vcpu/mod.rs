@@ -19,6 +19,7 @@ use crate::isolate::Reply;
 use crate::kick::Kick;
 use crate::registry::Registry;
 use crate::routes::Routes;
+use crate::thread_clock::install_handler;
 use crate::{Error, IsolatePort, VmCore};
 use kvm_ioctls::VcpuFd;
 use std::cell::UnsafeCell;
@@ -121,6 +122,8 @@ impl VcpuCore {
         run_size: usize,
         port: Arc<IsolatePort>,
     ) -> Result<Arc<Self>, Error> {
+        // Before anything can announce a thread to kickers: without a handler the signal ends the process.
+        install_handler()?;
         let raw_fd = fd.as_raw_fd();
         let pages = Arc::new(RunPages::map(raw_fd, run_size)?);
         let (number, generation) = Registry::global().reserve();
@@ -171,6 +174,8 @@ impl VcpuCore {
     fn let_go(&self, local: &mut Local) {
         local.raw_fd = -1;
         local.forward = None;
+        // The claims hold devices, and those hold descriptors.
+        local.routes = Arc::default();
         if local.fd.take().is_some() {
             self.pages.retire();
         }
@@ -233,9 +238,9 @@ impl VcpuCore {
         Ok(())
     }
 
-    /// Takes an offered vCPU; `false` if somebody did already.
+    /// Takes an offered vCPU; `false` if somebody did already, or it is closed.
     pub fn adopt(&self, port: Arc<IsolatePort>) -> bool {
-        let taken = self.offered.swap(false, Ordering::SeqCst);
+        let taken = self.offered.swap(false, Ordering::SeqCst) && !self.is_closed();
         if taken {
             self.set_isolate(port);
         }

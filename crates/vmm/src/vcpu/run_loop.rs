@@ -4,6 +4,7 @@ use super::{Local, VcpuCore};
 use crate::control::{Counters, REASONS, Status, cycles, flag};
 use crate::error::Error;
 use crate::kick::{Interrupted, shutting_down};
+use crate::memory::backing_lost;
 use crate::thread_clock::{TICKS_PER_SLICE, ThreadClock};
 use crate::{ErrorCode, raw_ioctl};
 use kvm_bindings::{
@@ -57,7 +58,7 @@ impl VcpuCore {
         if lane == Lane::Sync {
             local.port.set_in_guest(Some(self.number));
         }
-        let status = ThreadClock::with(|clock| self.run_loop(local, clock, lane)) as u32;
+        let status = ThreadClock::with(|clock| self.run_loop(local, clock, lane));
         if lane == Lane::Sync {
             local.port.set_in_guest(None);
         }
@@ -65,32 +66,49 @@ impl VcpuCore {
         if self.is_closed() {
             return Status::Closed as u32;
         }
-        self.with_flags(local, status)
+        // Whoever completes an access looks at its status only; posted writes wait for the next run.
+        if lane != Lane::Complete && self.vm.has_zones() {
+            self.with_posted(local, status)
+        } else {
+            status as u32
+        }
     }
 
-    #[inline]
-    fn with_flags(&self, local: &Local, mut status: u32) -> u32 {
-        if self.vm.has_zones() && status & 0xff != Status::Completed as u32 {
-            self.drain_posted(local);
-            let control = self.pages.control();
-            if self.vm.posted.deliver(control, self.pages.posted(), self.isolate_id()) > 0 {
-                status |= flag::POSTED;
-            }
+    /// Delivers posted writes with a status.
+    fn with_posted(&self, local: &mut Local, status: Status) -> u32 {
+        self.drain_posted(local);
+        let control = self.pages.control();
+        let delivered = self.vm.posted.deliver(control, self.pages.posted(), self.isolate_id());
+        if delivered.count == 0 {
+            return status as u32;
         }
-        status
+        if delivered.more && is_exit(status) {
+            // The guest posted them all before this exit, so JavaScript gets them all before it.
+            local.pending = Some(status);
+            return Status::Attention as u32 | flag::POSTED;
+        }
+        status as u32 | flag::POSTED
+    }
+
+    /// Whether so many posted writes wait that JavaScript must have some of them before the guest goes on.
+    fn has_urgent_writes(&self) -> bool {
+        self.vm.has_zones() && self.vm.posted.is_urgent(self.isolate_id())
     }
 
     fn drain_posted(&self, local: &Local) {
         if let Some(ring) = self.pages.ring() {
-            self.vm.posted.drain(ring, &local.routes, self.isolate_id(), self.pages.counters());
+            self.vm.posted.drain(ring, &local.routes, self.isolate_id(), &self.pages.counters().posted);
         }
     }
 
     fn run_loop(&self, local: &mut Local, clock: &ThreadClock, lane: Lane) -> Status {
-        if lane != Lane::Complete {
-            if let Some(status) = local.pending.take() {
-                return status;
+        if lane == Lane::Complete {
+            // The exit that waits has an access of its own: completing that would answer it unseen.
+            if local.pending.is_some() {
+                return Status::Pending;
             }
+        } else if let Some(status) = local.pending.take() {
+            return status;
         }
         loop {
             if lane == Lane::Sync && self.slice_over(local, clock) {
@@ -100,15 +118,18 @@ impl VcpuCore {
                 local.generation = self.vm.generation();
                 local.routes = self.vm.routes();
             }
-            if local.forward.is_some() {
-                if let Pass::Return(status) = self.await_forward(local, lane) {
-                    return status;
-                }
+            if local.forward.is_some()
+                && let Pass::Return(status) = self.await_forward(local, lane)
+            {
+                return status;
             }
             if shutting_down() {
                 return Status::Kicked;
             }
             match self.enter_guest(local, clock, lane) {
+                Pass::Again if lane != Lane::Complete && self.has_urgent_writes() => {
+                    return Status::Attention;
+                }
                 Pass::Again => {}
                 Pass::Return(status) if lane == Lane::Complete && is_exit(status) => {
                     local.pending = Some(status);
@@ -133,10 +154,10 @@ impl VcpuCore {
     #[inline]
     fn enter_guest(&self, local: &mut Local, clock: &ThreadClock, lane: Lane) -> Pass {
         // A guest that waits inside KVM makes no exit: collected writes need the tick on every lane.
-        if lane == Lane::Sync || self.vm.has_zones() {
-            if let Err(error) = clock.enter() {
-                return Pass::Return(self.fail(error));
-            }
+        if (lane == Lane::Sync || self.vm.has_zones())
+            && let Err(error) = clock.enter()
+        {
+            return Pass::Return(self.fail(error));
         }
         let immediate_exit = self.pages.immediate_exit();
         if lane == Lane::Complete {
@@ -200,10 +221,7 @@ impl VcpuCore {
                     Interrupted::Nothing => Pass::Again,
                 }
             }
-            libc::EFAULT if self.vm.memory.lost() => Pass::Return(self.fail(Error::new(
-                ErrorCode::BackingLost,
-                "a file behind guest memory shrank while the guest was using it",
-            ))),
+            libc::EFAULT if self.vm.memory.lost() => Pass::Return(self.fail(backing_lost())),
             errno => Pass::Return(self.fail(Error::os(ErrorCode::Ioctl, "KVM_RUN", errno))),
         }
     }
@@ -218,9 +236,17 @@ impl VcpuCore {
     }
 }
 
+/// Whether the status tells of something that the guest did.
 fn is_exit(status: Status) -> bool {
-    !matches!(
+    matches!(
         status,
-        Status::Completed | Status::Failed | Status::Closed | Status::Kicked | Status::Attention
+        Status::Exit
+            | Status::IoIn
+            | Status::IoOut
+            | Status::MmioRead
+            | Status::MmioWrite
+            | Status::DeviceRead
+            | Status::DeviceWrite
+            | Status::DeviceStop
     )
 }

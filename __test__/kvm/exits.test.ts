@@ -1,0 +1,544 @@
+import test from 'ava';
+
+import { Cap, type Exit, type StepExit, type StepInterruption } from '../../index.ts';
+import { realModeGuest } from '../helpers/guests.ts';
+import { boot, exitOf } from '../helpers/machine.ts';
+
+const OUT_SIZES = realModeGuest(
+  [0xba, 0x00, 0x05], //                         mov dx, 0x500
+  [0x66, 0xb8, 0x78, 0x56, 0x34, 0x12], //       mov eax, 0x12345678
+  [0xee], //                                     out dx, al
+  [0xef], //                                     out dx, ax
+  [0x66, 0xef], //                               out dx, eax
+  [0xf4], //                                     hlt
+);
+
+const IN_SIZES = realModeGuest(
+  [0xba, 0x00, 0x05], //  mov dx, 0x500
+  [0xec], //              in al, dx
+  [0x88, 0xc3], //        mov bl, al
+  [0xed], //              in ax, dx
+  [0x89, 0xc1], //        mov cx, ax
+  [0x66, 0xed], //        in eax, dx
+  [0xf4], //              hlt
+);
+
+/** `rep outs` of four elements from 0x1100, of a size that the prefix and opcode say. */
+const stringOut = (instruction: readonly number[]) =>
+  realModeGuest(
+    [0xfc], //              cld
+    [0xbe, 0x00, 0x11], //  mov si, 0x1100
+    [0xb9, 0x04, 0x00], //  mov cx, 4
+    [0xba, 0x00, 0x05], //  mov dx, 0x500
+    instruction,
+    [0xf4], //              hlt
+  );
+
+test('out tells port, size and value', (t) => {
+  const { vcpu } = boot(t, OUT_SIZES);
+  const exits: Exit[] = [];
+  exitOf(vcpu.run({ ioOut: (exit) => void exits.push(exit.toJSON()) }), 'hlt');
+  const common = { kind: 'ioOut', port: 0x500, count: 1 } as const;
+  t.deepEqual(exits, [
+    { ...common, size: 1, value: 0x78, data: Uint8Array.of(0x78) },
+    { ...common, size: 2, value: 0x5678, data: Uint8Array.of(0x78, 0x56) },
+    { ...common, size: 4, value: 0x1234_5678, data: Uint8Array.of(0x78, 0x56, 0x34, 0x12) },
+  ]);
+});
+
+test('in takes what the handler returns, at every size', (t) => {
+  const { vcpu } = boot(t, IN_SIZES);
+  const answers = { 1: 0xa5, 2: 0xbeef, 4: 0xfedc_ba98 };
+  const exits: Exit[] = [];
+  const end = vcpu.run({
+    ioIn: (exit) => {
+      exits.push(exit.toJSON());
+      return answers[exit.size];
+    },
+  });
+  exitOf(end, 'hlt');
+  t.deepEqual(exits, [
+    { kind: 'ioIn', port: 0x500, size: 1, count: 1 },
+    { kind: 'ioIn', port: 0x500, size: 2, count: 1 },
+    { kind: 'ioIn', port: 0x500, size: 4, count: 1 },
+  ]);
+  const { rax, rbx, rcx } = vcpu.getRegs();
+  t.is(rbx & 0xffn, 0xa5n);
+  t.is(rcx & 0xffffn, 0xbeefn);
+  t.is(rax, 0xfedc_ba98n);
+});
+
+test('in takes reply() as well as a return value, and bytes', (t) => {
+  const { vcpu } = boot(t, IN_SIZES);
+  const end = vcpu.run({
+    ioIn: (exit) => {
+      if (exit.size === 1) exit.reply(0x11);
+      else if (exit.size === 2) exit.reply(Uint8Array.of(0x22, 0x33));
+      else return Uint8Array.of(4, 5, 6, 7);
+      return undefined;
+    },
+  });
+  exitOf(end, 'hlt');
+  const { rax, rbx, rcx } = vcpu.getRegs();
+  t.is(rbx & 0xffn, 0x11n);
+  t.is(rcx & 0xffffn, 0x3322n);
+  t.is(rax, 0x0706_0504n);
+});
+
+test('an unanswered in reads all ones', (t) => {
+  const { vcpu } = boot(t, IN_SIZES);
+  exitOf(vcpu.run({ ioIn: () => undefined }), 'hlt');
+  const { rax, rbx, rcx } = vcpu.getRegs();
+  t.deepEqual([rbx & 0xffn, rcx & 0xffffn, rax], [0xffn, 0xffffn, 0xffff_ffffn]);
+});
+
+test('an unanswered in reads all ones although the last one had an answer', (t) => {
+  const { vcpu } = boot(t, 'pio-in-loop');
+  let turn = 0;
+  const read: bigint[] = [];
+  const end = vcpu.run({
+    ioIn: (exit) => {
+      if (turn > 0) read.push(vcpu.regs.rax & 0xffn);
+      if (++turn === 4) exit.stop();
+      return turn % 2 === 1 ? 0 : undefined;
+    },
+  });
+  t.is(end.reason, 'stopped');
+  t.deepEqual(read, [0n, 0xffn, 0n]);
+});
+
+test('an answer that does not fit is an error, not a conversion', (t) => {
+  const refused: [answer: unknown, code: string][] = [
+    [0x100, 'ERR_OUT_OF_RANGE'],
+    [-1, 'ERR_OUT_OF_RANGE'],
+    [1.5, 'ERR_OUT_OF_RANGE'],
+    [Number.NaN, 'ERR_OUT_OF_RANGE'],
+    ['1', 'ERR_INVALID_ARG_TYPE'],
+    [1n, 'ERR_INVALID_ARG_TYPE'],
+    [null, 'ERR_INVALID_ARG_TYPE'],
+    [Uint8Array.of(1, 2), 'ERR_OUT_OF_RANGE'],
+    [new Uint8Array(0), 'ERR_OUT_OF_RANGE'],
+  ];
+  for (const [answer, code] of refused) {
+    const { vcpu } = boot(t, 'pio-in-loop');
+    t.throws(() => vcpu.run({ ioIn: () => answer as number }), { code }, String(answer));
+    t.is(exitOf(vcpu.run(), 'ioIn').port, 0x500);
+    t.is(vcpu.getRegs().rax & 0xffn, 0xffn);
+  }
+});
+
+test('a string out has all its elements, whatever their number an exit', (t) => {
+  const { vcpu } = boot(t, 'string-out');
+  const text: number[] = [];
+  const end = vcpu.run({
+    ioOut: (exit) => {
+      t.is(exit.size, 1);
+      t.is(exit.data.length, exit.count);
+      t.is(exit.value, exit.data[0]);
+      text.push(...exit.data);
+    },
+  });
+  exitOf(end, 'hlt');
+  t.is(String.fromCharCode(...text), 'Hello, strings!\n');
+});
+
+for (const [size, instruction] of [
+  [1, [0xf3, 0x6e]],
+  [2, [0xf3, 0x6f]],
+  [4, [0xf3, 0x66, 0x6f]],
+] as const) {
+  test(`a string out of ${size}-byte elements keeps size and order`, (t) => {
+    const { vm, vcpu } = boot(t, stringOut(instruction));
+    const bytes = Uint8Array.from({ length: size * 4 }, (_, index) => index + 1);
+    vm.memory.write(0x1100, bytes);
+    const seen: number[] = [];
+    let elements = 0;
+    const end = vcpu.run({
+      ioOut: (exit) => {
+        t.is(exit.size, size);
+        elements += exit.count;
+        seen.push(...exit.data);
+      },
+    });
+    exitOf(end, 'hlt');
+    t.is(elements, 4);
+    t.deepEqual(Uint8Array.from(seen), bytes);
+  });
+}
+
+for (const [guest, size] of [
+  ['string-in', 1],
+  ['string-in-word', 2],
+  ['string-in-dword', 4],
+] as const) {
+  test(`${guest}: bytes answer all elements of an exit`, (t) => {
+    const { vm, vcpu } = boot(t, guest);
+    let next = 1;
+    let elements = 0;
+    const counts: number[] = [];
+    const end = vcpu.run({
+      ioIn: (exit) => {
+        t.is(exit.size, size);
+        elements += exit.count;
+        counts.push(exit.count);
+        return Uint8Array.from({ length: exit.size * exit.count }, () => next++);
+      },
+    });
+    exitOf(end, 'hlt');
+    t.is(elements, 16 / size);
+    t.true(Math.max(...counts) > 1, 'KVM asks for several elements at once');
+    t.deepEqual([...vm.memory.read(0x2000, 17)], [...Array.from({ length: 16 }, (_, at) => at + 1), 0]);
+  });
+
+  test(`${guest}: a number answers each element of an exit`, (t) => {
+    const { vm, vcpu } = boot(t, guest);
+    exitOf(vcpu.run({ ioIn: () => 0x5a }), 'hlt');
+    const element = [0x5a, 0, 0, 0].slice(0, size);
+    t.deepEqual([...vm.memory.read(0x2000, 16)], Array.from({ length: 16 / size }, () => element).flat());
+  });
+
+  test(`${guest}: unanswered, all elements are all ones`, (t) => {
+    const { vm, vcpu } = boot(t, guest);
+    exitOf(vcpu.run({ ioIn: () => {} }), 'hlt');
+    t.deepEqual(vm.memory.read(0x2000, 16), new Uint8Array(16).fill(0xff));
+  });
+}
+
+test('memory reads and writes of 1, 2 and 4 bytes have address, size and value', (t) => {
+  const { vcpu } = boot(t, 'mmio-sizes');
+  const exits: Exit[] = [];
+  const answers: Record<number, number> = { 1: 0xa1, 2: 0xb2c3, 4: 0xd4e5_f607 };
+  const end = vcpu.run({
+    mmioRead: (exit) => {
+      exits.push(exit.toJSON());
+      return answers[exit.size]!;
+    },
+    mmioWrite: (exit) => void exits.push(exit.toJSON()),
+  });
+  exitOf(end, 'hlt');
+  t.deepEqual(exits, [
+    { kind: 'mmioRead', address: 0x10000, size: 1 },
+    { kind: 'mmioWrite', address: 0x10010, size: 1, value: 0xa1, value64: 0xa1n },
+    { kind: 'mmioRead', address: 0x10002, size: 2 },
+    { kind: 'mmioWrite', address: 0x10012, size: 2, value: 0xb2c3, value64: 0xb2c3n },
+    { kind: 'mmioRead', address: 0x10004, size: 4 },
+    { kind: 'mmioWrite', address: 0x10014, size: 4, value: 0xd4e5_f607, value64: 0xd4e5_f607n },
+  ]);
+});
+
+for (const [name, answer] of [
+  ['a bigint', 0x8877_6655_4433_2211n],
+  ['bytes', Uint8Array.of(0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88)],
+] as const) {
+  test(`8 bytes of memory are read as ${name} and written as a bigint`, (t) => {
+    const { vcpu } = boot(t, 'mmio-8-byte');
+    const exits: Exit[] = [];
+    const end = vcpu.run({
+      mmioRead: (exit) => {
+        exits.push(exit.toJSON());
+        return answer;
+      },
+      mmioWrite: (exit) => void exits.push(exit.toJSON()),
+    });
+    exitOf(end, 'hlt');
+    t.deepEqual(exits, [
+      { kind: 'mmioRead', address: 0x10000, size: 8 },
+      { kind: 'mmioWrite', address: 0x10008, size: 8, value: 0x4433_2211, value64: 0x8877_6655_4433_2211n },
+    ]);
+    t.is(vcpu.getRegs().rax, 0x8877_6655_4433_2211n);
+  });
+}
+
+test('an unanswered memory read is all ones', (t) => {
+  const { vcpu } = boot(t, 'unmapped-read');
+  const exits: Exit[] = [];
+  exitOf(vcpu.run({ mmioRead: (exit) => void exits.push(exit.toJSON()) }), 'hlt');
+  t.deepEqual(exits, [{ kind: 'mmioRead', address: 0xd000_0000, size: 4 }]);
+  t.is(vcpu.getRegs().rax, 0xffff_ffffn);
+});
+
+test('a memory read takes a bigint at any size, and refuses what does not fit', (t) => {
+  const { vcpu } = boot(t, 'unmapped-read');
+  exitOf(vcpu.run({ mmioRead: () => 0x1234n }), 'hlt');
+  t.is(vcpu.getRegs().rax, 0x1234n);
+  for (const answer of [2n ** 32n, -1n, 2 ** 32, -1, 0.5]) {
+    const { vcpu: other } = boot(t, 'unmapped-read');
+    t.throws(() => other.run({ mmioRead: () => answer }), { code: 'ERR_OUT_OF_RANGE' }, String(answer));
+  }
+});
+
+test('hlt is an exit', (t) => {
+  const { vcpu } = boot(t, 'hlt-loop');
+  t.deepEqual(vcpu.run(), { reason: 'exit', exit: { kind: 'hlt' } });
+  let halts = 0;
+  const end = vcpu.run({
+    hlt: (exit) => {
+      if (++halts === 3) exit.stop();
+    },
+  });
+  t.deepEqual(end, { reason: 'stopped', exit: { kind: 'hlt' } });
+});
+
+test('a triple fault is a shutdown', (t) => {
+  const { vcpu } = boot(t, 'triple-fault');
+  t.deepEqual(vcpu.run(), { reason: 'exit', exit: { kind: 'shutdown' } });
+});
+
+test('an instruction that KVM cannot emulate is an internal error with its bytes', (t) => {
+  const { vcpu } = boot(t, 'emulation-failure');
+  const exit = exitOf(vcpu.run(), 'internalError');
+  t.is(exit.suberror, 1);
+  if (exit.instruction === undefined) {
+    t.log('this host gives no instruction bytes');
+    return;
+  }
+  t.deepEqual(exit.instruction.slice(0, 2), Uint8Array.of(0xd9, 0x17));
+});
+
+test('a single step is a debug exit an instruction', (t) => {
+  const { vcpu } = boot(t, 'single-step');
+  vcpu.setGuestDebug({ singleStep: true });
+  for (const pc of [0x1001n, 0x1002n, 0x1003n]) {
+    const exit = exitOf(vcpu.run(), 'debug');
+    t.is(exit.exception, 1);
+    t.is(exit.pc, pc);
+    t.is(exit.dr6 & 0x4000n, 0x4000n, 'BS');
+  }
+  vcpu.setGuestDebug();
+  exitOf(vcpu.run(), 'hlt');
+  t.is(vcpu.getRegs().rax & 0xffffn, 1n);
+});
+
+test('a hardware breakpoint is a debug exit before the instruction', (t) => {
+  const { vcpu } = boot(t, 'single-step');
+  vcpu.setGuestDebug({ hardwareBreakpoints: [0x1002] });
+  const exit = exitOf(vcpu.run(), 'debug');
+  t.is(exit.pc, 0x1002n);
+  t.is(exit.dr6 & 1n, 1n, 'B0');
+  const { rax, rbx } = vcpu.getRegs();
+  t.deepEqual([rax & 0xffffn, rbx & 0xffffn], [1n, 0n]);
+  vcpu.setGuestDebug();
+  exitOf(vcpu.run(), 'hlt');
+});
+
+// ---- MSRs
+
+/** rdmsr of 0xdead0000, which nobody knows; eax and edx into ebx and esi; wrmsr of ebx + 1; hlt */
+const MSR_GUEST = realModeGuest(
+  [0x66, 0xb9, 0x00, 0x00, 0xad, 0xde], //  mov ecx, 0xdead0000
+  [0x0f, 0x32], //                          rdmsr
+  [0x66, 0x89, 0xc3], //                    mov ebx, eax
+  [0x66, 0x89, 0xd6], //                    mov esi, edx
+  [0x66, 0x40], //                          inc eax
+  [0x0f, 0x30], //                          wrmsr
+  [0xf4], //                                hlt
+);
+const UNKNOWN_MSR = 0xdead_0000;
+const KVM_MSR_EXIT_REASON_UNKNOWN = 2;
+/** At 0x100 lies the handler of #GP, vector 13: hlt with di = 0x6b. */
+const GP_HANDLER = Uint8Array.of(0xbf, 0x6b, 0x00, 0xf4);
+
+function bootMsr(t: Parameters<typeof boot>[0]) {
+  const machine = boot(t, MSR_GUEST, {
+    prepare: (vm) => vm.enableCap(Cap.X86UserSpaceMsr, [KVM_MSR_EXIT_REASON_UNKNOWN]),
+    regs: { rsp: 0x3000 },
+  });
+  machine.vm.memory.writeUint32(13 * 4, 0x100);
+  machine.vm.memory.write(0x100, GP_HANDLER);
+  return machine;
+}
+
+test('rdmsr and wrmsr of an unknown MSR come to the handlers, and the answer arrives', (t) => {
+  const { vcpu } = bootMsr(t);
+  const exits: Exit[] = [];
+  const end = vcpu.run({
+    x86Rdmsr: (exit) => {
+      exits.push(exit.toJSON());
+      return 0x1111_2222_3333_4444n;
+    },
+    x86Wrmsr: (exit) => void exits.push(exit.toJSON()),
+  });
+  exitOf(end, 'hlt');
+  const common = { index: UNKNOWN_MSR, why: KVM_MSR_EXIT_REASON_UNKNOWN };
+  t.deepEqual(exits, [
+    { kind: 'x86Rdmsr', ...common },
+    { kind: 'x86Wrmsr', ...common, data: 0x1111_2222_3333_4445n },
+  ]);
+  const { rbx, rsi, rdi } = vcpu.getRegs();
+  t.is(rbx, 0x3333_4444n);
+  t.is(rsi, 0x1111_2222n);
+  t.not(rdi & 0xffffn, 0x6bn);
+});
+
+test('an unanswered rdmsr reads 0', (t) => {
+  const { vcpu } = bootMsr(t);
+  const end = vcpu.run({ x86Rdmsr: () => {}, x86Wrmsr: (exit) => exit.stop() });
+  if (end.reason !== 'stopped' || end.exit.kind !== 'x86Wrmsr') return t.fail();
+  t.is(end.exit.data, 1n);
+});
+
+test('an rdmsr that fails is #GP in the guest', (t) => {
+  const { vcpu } = bootMsr(t);
+  let failed = 0;
+  const end = vcpu.run({
+    x86Rdmsr: (exit) => {
+      failed++;
+      exit.fail();
+    },
+  });
+  exitOf(end, 'hlt');
+  t.is(failed, 1);
+  t.is(vcpu.getRegs().rdi & 0xffffn, 0x6bn);
+});
+
+test('a wrmsr that fails is #GP in the guest', (t) => {
+  const { vcpu } = bootMsr(t);
+  let failed = 0;
+  const end = vcpu.run({
+    x86Rdmsr: () => 1,
+    x86Wrmsr: (exit) => {
+      failed++;
+      exit.fail();
+    },
+  });
+  exitOf(end, 'hlt');
+  t.is(failed, 1);
+  t.is(vcpu.getRegs().rdi & 0xffffn, 0x6bn);
+});
+
+// ---- the objects
+
+test('a handler gets one reused object; toJSON gives copies', (t) => {
+  const { vcpu } = boot(t, OUT_SIZES);
+  const objects: object[] = [];
+  const copies: Exit[] = [];
+  vcpu.run({
+    ioOut: (exit) => {
+      objects.push(exit);
+      copies.push(exit.toJSON());
+    },
+  });
+  t.is(new Set(objects).size, 1);
+  t.is(new Set(copies).size, 3);
+  t.deepEqual(
+    copies.map((copy) => copy.kind === 'ioOut' && copy.size),
+    [1, 2, 4],
+  );
+});
+
+test('the data of an exit is a copy', (t) => {
+  const { vcpu } = boot(t, OUT_SIZES);
+  const kept: Uint8Array[] = [];
+  exitOf(vcpu.run({ ioOut: (exit) => void kept.push(exit.data) }), 'hlt');
+  t.deepEqual(kept[0], Uint8Array.of(0x78));
+  vcpu.vm.close();
+  t.deepEqual(kept[2], Uint8Array.of(0x78, 0x56, 0x34, 0x12));
+});
+
+test('an exit object outside of its handler cannot answer', (t) => {
+  // mov dx, 0x500; in al, dx; inc dx; out dx, al; hlt
+  const { vcpu } = boot(t, realModeGuest(0xba, 0x00, 0x05, 0xec, 0x42, 0xee, 0xf4));
+  vcpu.vm.io.attach(
+    { base: 0x501, length: 1 },
+    { write: () => void t.throws(() => kept!.reply(2), { code: 'ERR_KVM_STALE_EXIT' }) },
+  );
+  let kept: { reply(answer: number): void } | undefined;
+  const end = vcpu.run({
+    ioIn: (exit) => {
+      kept = exit;
+      return 1;
+    },
+    hlt: (exit) => {
+      t.throws(() => kept!.reply(2), { code: 'ERR_KVM_STALE_EXIT' });
+      exit.stop();
+    },
+  });
+  t.is(end.reason, 'stopped');
+  t.throws(() => kept!.reply(2), { code: 'ERR_KVM_STALE_EXIT' });
+});
+
+// ---- step() and exits()
+
+function isExit(step: StepExit | StepInterruption): step is StepExit {
+  return step.kind !== 'timeout' && step.kind !== 'kicked' && step.kind !== 'device';
+}
+
+test('step gives plain copies, one exit at a time', (t) => {
+  const { vcpu } = boot(t, 'kvm-ioctls-example', { regs: { rax: 2, rbx: 3 } });
+  t.deepEqual(vcpu.step(), {
+    kind: 'ioOut',
+    port: 0x3f8,
+    size: 1,
+    count: 1,
+    value: 0x35,
+    data: Uint8Array.of(0x35),
+  } as StepExit);
+  t.deepEqual({ ...vcpu.step() }, { kind: 'ioIn', port: 0x3f8, size: 1, count: 1 });
+  t.deepEqual(vcpu.step(), {
+    kind: 'mmioWrite',
+    address: 0x8000,
+    size: 1,
+    value: 0,
+    value64: 0n,
+  } as StepExit);
+  const read = vcpu.step();
+  t.deepEqual({ ...read }, { kind: 'mmioRead', address: 0x8000, size: 1 });
+  if (read.kind === 'mmioRead') read.reply(0x77);
+  t.deepEqual(vcpu.step(), { kind: 'hlt' } as StepExit);
+  t.is(vcpu.getRegs().rdx & 0xffn, 0x77n);
+  t.is(vcpu.getRegs().rax & 0xffn, 0xffn);
+});
+
+test('step refuses an answer that comes too late', (t) => {
+  const { vcpu } = boot(t, 'pio-in-loop');
+  const first = vcpu.step();
+  const second = vcpu.step();
+  if (first.kind !== 'ioIn' || second.kind !== 'ioIn') return t.fail();
+  t.throws(() => first.reply(1), { code: 'ERR_KVM_STALE_EXIT' });
+  second.reply(0x42);
+  vcpu.complete();
+  t.throws(() => second.reply(1), { code: 'ERR_KVM_STALE_EXIT' });
+  t.is(vcpu.getRegs().rax & 0xffn, 0x42n);
+});
+
+test('step comes back from a guest without exits', (t) => {
+  const { vcpu } = boot(t, 'spin');
+  t.deepEqual(vcpu.step({ timeoutMs: 20 }), { kind: 'timeout' });
+  vcpu.kickHandle.kick();
+  t.deepEqual(vcpu.step(), { kind: 'kicked' });
+});
+
+test('exits gives one after the other, and they can be answered', (t) => {
+  const { vcpu } = boot(t, 'kvm-ioctls-example', { regs: { rax: 2, rbx: 3 } });
+  const kinds: string[] = [];
+  for (const exit of vcpu.exits()) {
+    kinds.push(exit.kind);
+    if (exit.kind === 'ioIn') exit.reply(0x21);
+    if (exit.kind === 'hlt') break;
+  }
+  t.deepEqual(kinds, ['ioOut', 'ioIn', 'mmioWrite', 'mmioRead', 'hlt']);
+  t.is(vcpu.getRegs().rax & 0xffn, 0x21n);
+});
+
+test('exits ends, with the reason, when there is no exit', (t) => {
+  const { vcpu } = boot(t, 'hlt-loop');
+  const exits = vcpu.exits();
+  t.is(exits.next().value.kind, 'hlt');
+  vcpu.kickHandle.kick();
+  t.deepEqual(exits.next(), { done: true, value: { kind: 'kicked' } });
+  t.true(exits.next().done);
+  const { vcpu: spinning } = boot(t, 'spin');
+  t.deepEqual(spinning.exits({ timeoutMs: 20 }).next(), { done: true, value: { kind: 'timeout' } });
+});
+
+test('a loop over exits may use other methods in between', (t) => {
+  const { vcpu } = boot(t, 'pio-out-loop');
+  const values: number[] = [];
+  for (const exit of vcpu.exits()) {
+    if (!isExit(exit) || exit.kind !== 'ioOut') break;
+    values.push(exit.value);
+    if (values.length === 3) break;
+    vcpu.regs.rax += 1n;
+  }
+  t.deepEqual(values, [0, 1, 2]);
+});

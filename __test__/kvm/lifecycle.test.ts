@@ -1,0 +1,264 @@
+/** Objects after their end: typed errors, quiet second closes, and nothing that crashes. */
+import test, { type ExecutionContext } from 'ava';
+
+import {
+  DebugConsole,
+  EventFd,
+  KickHandle,
+  Kvm,
+  KvmError,
+  Serial,
+  Vcpu,
+  type MemoryRegion,
+  type Vm,
+} from '../../index.ts';
+import { expectEnd, hasKvm } from '../helpers/child-program.ts';
+
+interface World {
+  kvm: Kvm;
+  vm: Vm;
+  vcpu: Vcpu;
+  region: MemoryRegion;
+  event: EventFd;
+}
+
+function world(t: ExecutionContext): World {
+  const kvm = new Kvm();
+  const vm = kvm.createVm();
+  t.teardown(() => {
+    vm.close();
+    kvm.close();
+  });
+  const region = vm.memory.map({ guestAddress: 0x1000, size: 0x2000, logDirtyPages: true });
+  vm.memory.write(0x1000, Uint8Array.of(0xf4));
+  const vcpu = vm.createVcpu();
+  vcpu.setSregs({ cs: { base: 0n, selector: 0 } });
+  vcpu.setRegs({ rip: 0x1000, rflags: 2 });
+  return { kvm, vm, vcpu, region, event: new EventFd() };
+}
+
+type Uses = Record<string, () => unknown>;
+
+async function allClosed(t: ExecutionContext, uses: Uses): Promise<void> {
+  for (const [name, use] of Object.entries(uses)) {
+    try {
+      await use();
+      t.fail(`${name} did not throw`);
+    } catch (error) {
+      t.true(error instanceof KvmError, `${name}: ${String(error)}`);
+      t.is((error as KvmError).code, 'ERR_KVM_CLOSED', name);
+    }
+  }
+}
+
+function kvmUses(kvm: Kvm): Uses {
+  return {
+    apiVersion: () => kvm.apiVersion,
+    checkExtension: () => kvm.checkExtension(1),
+    checkExtensionInt: () => kvm.checkExtensionInt(1),
+    getVcpuMmapSize: () => kvm.getVcpuMmapSize(),
+    getNrVcpus: () => kvm.getNrVcpus(),
+    getMaxVcpus: () => kvm.getMaxVcpus(),
+    getMaxVcpuId: () => kvm.getMaxVcpuId(),
+    getNrMemslots: () => kvm.getNrMemslots(),
+    getSupportedCpuid: () => kvm.getSupportedCpuid(),
+    getEmulatedCpuid: () => kvm.getEmulatedCpuid(),
+    getMsrIndexList: () => kvm.getMsrIndexList(),
+    getMsrFeatureIndexList: () => kvm.getMsrFeatureIndexList(),
+    getMsrs: () => kvm.getMsrs([0x10]),
+    createVm: () => kvm.createVm(),
+  };
+}
+
+function vmUses({ vm, event }: World): Uses {
+  return {
+    createVcpu: () => vm.createVcpu(),
+    checkExtension: () => vm.checkExtension(1),
+    enableCap: () => vm.enableCap(1),
+    setTssAddress: () => vm.setTssAddress(0x1000),
+    setIdentityMapAddress: () => vm.setIdentityMapAddress(0x1000),
+    createIrqChip: () => vm.createIrqChip(),
+    createPit2: () => vm.createPit2(),
+    setIrqLine: () => vm.setIrqLine(1, true),
+    getIrqchip: () => vm.getIrqchip(0),
+    setIrqchip: () => vm.setIrqchip(0, new Uint8Array(520)),
+    getPit2: () => vm.getPit2(),
+    setPit2: () => vm.setPit2({}),
+    getClock: () => vm.getClock(),
+    setClock: () => vm.setClock({}),
+    registerIrqfd: () => vm.registerIrqfd(event, 1),
+    unregisterIrqfd: () => vm.unregisterIrqfd(event, 1),
+    registerIoevent: () => vm.registerIoevent(event, { port: 1 }),
+    unregisterIoevent: () => vm.unregisterIoevent(event, { port: 1 }),
+    signalMsi: () => vm.signalMsi({ addressLow: 0xfee0_0000, data: 0 }),
+    getDirtyLog: () => vm.getDirtyLog(0),
+    'io.attach': () => vm.io.attach({ base: 1, length: 1 }, {}),
+    'io.attach of a Rust device': () => vm.io.attach({ base: 1, length: 8 }, new Serial()),
+    'mmio.attach': () => vm.mmio.attach({ base: 1, length: 1 }, {}),
+    'memory.map': () => vm.memory.map({ guestAddress: 0, size: 0x1000 }),
+    'memory.read': () => vm.memory.read(0x1000, 1),
+    'memory.readInto': () => vm.memory.readInto(0x1000, new Uint8Array(1)),
+    'memory.write': () => vm.memory.write(0x1000, new Uint8Array(1)),
+    'memory.fill': () => vm.memory.fill(0x1000, 1),
+    'memory.find': () => vm.memory.find('a'),
+    'memory.view': () => vm.memory.view(0x1000, 1),
+    'memory.readUint8': () => vm.memory.readUint8(0x1000),
+    'memory.writeBigUint64': () => vm.memory.writeBigUint64(0x1000, 1n),
+  };
+}
+
+function vcpuUses(vcpu: Vcpu): Uses {
+  return {
+    run: () => vcpu.run(),
+    step: () => vcpu.step(),
+    exits: () => [...vcpu.exits()],
+    runSliced: () => vcpu.runSliced(),
+    runInBackground: () => vcpu.runInBackground(),
+    complete: () => vcpu.complete(),
+    'regs.rax': () => vcpu.regs.rax,
+    'regs.rax =': () => (vcpu.regs.rax = 1n),
+    getRegs: () => vcpu.getRegs(),
+    setRegs: () => vcpu.setRegs({ rax: 1 }),
+    getSregs: () => vcpu.getSregs(),
+    setSregs: () => vcpu.setSregs({}),
+    getCpuid2: () => vcpu.getCpuid2(),
+    setCpuid2: () => vcpu.setCpuid2([]),
+    getMsrs: () => vcpu.getMsrs([0x10]),
+    setMsrs: () => vcpu.setMsrs([]),
+    getMpState: () => vcpu.getMpState(),
+    setMpState: () => vcpu.setMpState(0),
+    setGuestDebug: () => vcpu.setGuestDebug(),
+    nmi: () => vcpu.nmi(),
+    transfer: () => vcpu.transfer(),
+  };
+}
+
+test('a closed Kvm says so; its machines live on', async (t) => {
+  if (!hasKvm(t)) return;
+  const { kvm, vcpu } = world(t);
+  kvm.close();
+  kvm.close();
+  kvm[Symbol.dispose]();
+  t.true(kvm.closed);
+  await allClosed(t, kvmUses(kvm));
+  t.is(vcpu.run().reason, 'exit');
+});
+
+test('a closed Vm says so, and so does all that belongs to it', async (t) => {
+  if (!hasKvm(t)) return;
+  const all = world(t);
+  const { vm, vcpu, region } = all;
+  const view = vm.memory.view(0x1000, 0x100);
+  const stopped = vcpu.step();
+  const attachment = vm.io.attach({ base: 0x3f8, length: 8 }, new Serial());
+  const device = vm.mmio.attach({ base: 0x10_0000, length: 8 }, {});
+  vm.close();
+  vm.close();
+  vm[Symbol.dispose]();
+  t.true(vm.closed && vcpu.closed && region.closed);
+  t.is(view.length, 0);
+  t.is(stopped.kind, 'hlt');
+  t.deepEqual(vm.memory.regions, []);
+  await allClosed(t, { ...vmUses(all), ...vcpuUses(vcpu), dirtyPages: () => region.dirtyPages() });
+  // What only gives back is quiet.
+  attachment.detach();
+  device[Symbol.dispose]();
+  region.unmap();
+  vcpu.close();
+  vcpu.kickHandle.kick();
+  KickHandle.from(vcpu.kickHandle.token).kick();
+  t.is(vcpu.stats.exits, 0);
+});
+
+test('a closed Vcpu says so; its machine and its siblings live on', async (t) => {
+  if (!hasKvm(t)) return;
+  const { vm, vcpu } = world(t);
+  const { token } = vcpu.kickHandle;
+  vcpu.close();
+  vcpu.close();
+  vcpu[Symbol.dispose]();
+  await allClosed(t, vcpuUses(vcpu));
+  t.throws(() => Vcpu.adopt(token), { code: 'ERR_KVM_TOKEN' });
+  const sibling = vm.createVcpu(5);
+  sibling.setSregs({ cs: { base: 0n, selector: 0 } });
+  sibling.setRegs({ rip: 0x1000, rflags: 2 });
+  t.is(sibling.run().reason, 'exit');
+});
+
+test('a transferred Vcpu belongs to whoever adopts it, once', async (t) => {
+  if (!hasKvm(t)) return;
+  const { vcpu } = world(t);
+  const token = vcpu.transfer();
+  for (const [name, use] of Object.entries(vcpuUses(vcpu))) {
+    await t.throwsAsync(async () => use(), { code: 'ERR_KVM_TRANSFERRED' }, name);
+  }
+  const adopted = Vcpu.adopt(token);
+  t.throws(() => Vcpu.adopt(token), { code: 'ERR_KVM_TOKEN' });
+  // Closing what was given away takes nothing from the new owner.
+  vcpu.close();
+  t.is(adopted.run().reason, 'exit');
+});
+
+test('an unmapped region says so and empties its windows; the others live on', (t) => {
+  if (!hasKvm(t)) return;
+  const { vm, region } = world(t);
+  const other = vm.memory.map({ guestAddress: 0x10_0000, size: 0x1000 });
+  const [gone, stays] = [vm.memory.view(0x1000, 16), vm.memory.view(0x10_0000, 16)];
+  region.unmap();
+  region.unmap();
+  region[Symbol.dispose]();
+  t.true(region.closed);
+  t.false(other.closed);
+  t.deepEqual([gone.length, stays.length], [0, 16]);
+  t.throws(() => region.dirtyPages(), { code: 'ERR_KVM_CLOSED' });
+  t.throws(() => vm.memory.read(0x1000, 1), { code: 'ERR_KVM_MEMORY_BOUNDS' });
+  t.deepEqual(vm.memory.regions, [other]);
+});
+
+test('a closed EventFd says so; what was registered with it keeps its own', async (t) => {
+  if (!hasKvm(t)) return;
+  const { vm, event } = world(t);
+  vm.registerIoevent(event, { port: 0x10 });
+  const serial = new Serial({ interrupt: event });
+  event.close();
+  event.close();
+  event[Symbol.dispose]();
+  t.true(event.closed);
+  await allClosed(t, {
+    read: () => event.read(),
+    write: () => event.write(),
+    fd: () => event.fd,
+    registerIrqfd: () => vm.registerIrqfd(event, 1),
+    registerIoevent: () => vm.registerIoevent(event, { port: 0x11 }),
+    'interrupt of a Serial': () => new Serial({ interrupt: event }),
+  });
+  t.is(serial.input('a'), 1);
+});
+
+test('a Rust device that no longer listens keeps its output to be taken', (t) => {
+  if (!hasKvm(t)) return;
+  const { vm, vcpu } = world(t);
+  vm.memory.write(0x1000, Uint8Array.of(0xb0, 0x41, 0xe6, 0xe9, 0xf4)); // mov al, 'A'; out 0xe9, al; hlt
+  const heard: number[] = [];
+  const debug = new DebugConsole({ onOutput: (bytes) => heard.push(...bytes) });
+  vm.io.attach({ base: 0xe9, length: 1 }, debug);
+  vcpu.run();
+  debug.close();
+  debug.close();
+  vcpu.setRegs({ rip: 0x1000 });
+  vcpu.run();
+  t.deepEqual(heard, [0x41]);
+  t.deepEqual([...debug.takeOutput()], [0x41]);
+});
+
+test('a panic in native code is an error, and the process lives', async (t) => {
+  if (!hasKvm(t)) return;
+  const { stdout } = await expectEnd(t, ['mishaps', 'panic'], 0);
+  t.is(stdout, 'ERR_KVM_INTERNAL a panic in native code: on purpose\nexit\n');
+});
+
+test('a listener or device that throws holds up nobody else', async (t) => {
+  if (!hasKvm(t)) return;
+  const { stdout } = await expectEnd(t, ['mishaps', 'a listener that throws'], 0);
+  t.is(stdout, 'others went on true\nkicked kicked\n');
+});

@@ -1,0 +1,429 @@
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import test, { type ExecutionContext } from 'ava';
+
+import { KvmError } from '../../index.ts';
+import { boot, exitOf, makeVm, openKvm } from '../helpers/machine.ts';
+
+const PAGE = 0x1000;
+const GIB = 2 ** 30;
+
+/** A file of two pages: the first full of 1, the second full of 2. */
+function makeFile(t: ExecutionContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'vmhatch-memory-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'backing');
+  writeFileSync(path, Buffer.concat([Buffer.alloc(PAGE, 1), Buffer.alloc(PAGE, 2)]));
+  return path;
+}
+
+// ---- kinds of memory
+
+for (const backing of ['anonymous', 'memfd'] as const) {
+  for (const shared of [false, true]) {
+    test(`${backing} memory, ${shared ? 'shared' : 'private'}, is zero at first and holds a guest`, (t) => {
+      const vm = makeVm(t);
+      const region = vm.memory.map({ guestAddress: 0x1000, size: PAGE, backing, shared });
+      t.deepEqual(vm.memory.read(0x1000, PAGE), new Uint8Array(PAGE));
+      vm.memory.write(0x1000, Uint8Array.of(0xf4));
+      const vcpu = vm.createVcpu();
+      vcpu.setSregs({ cs: { base: 0n, selector: 0 } });
+      vcpu.setRegs({ rip: 0x1000, rflags: 2 });
+      exitOf(vcpu.run(), 'hlt');
+      t.like(region, { slot: 0, guestAddress: 0x1000, size: PAGE, readOnly: false, logDirtyPages: false });
+    });
+  }
+}
+
+test('a private file region starts as the file and does not change it', (t) => {
+  const path = makeFile(t);
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0, size: 2 * PAGE, backing: { path } });
+  t.is(memory.readUint8(PAGE - 1), 1);
+  t.is(memory.readUint8(PAGE), 2);
+  memory.writeUint8(0, 9);
+  t.is(memory.readUint8(0), 9);
+  t.is(readFileSync(path)[0], 1);
+});
+
+test('a shared file region is the file', (t) => {
+  const path = makeFile(t);
+  const vm = makeVm(t);
+  vm.memory.map({ guestAddress: 0, size: PAGE, backing: { path, offset: PAGE }, shared: true });
+  t.is(vm.memory.readUint8(0), 2);
+  vm.memory.writeUint8(3, 9);
+  vm.close();
+  const bytes = readFileSync(path);
+  t.is(bytes[PAGE + 3], 9);
+  t.is(bytes[3], 1);
+});
+
+test('a file that is missing or too short is ERR_KVM_MEMORY', (t) => {
+  const path = makeFile(t);
+  const { memory } = makeVm(t);
+  const map = (backing: { path: string; offset?: number }) => () =>
+    memory.map({ guestAddress: 0, size: 2 * PAGE, backing });
+  t.throws(map({ path: `${path}.not` }), { instanceOf: KvmError, code: 'ERR_KVM_MEMORY' });
+  t.throws(map({ path, offset: PAGE }), { code: 'ERR_KVM_MEMORY' });
+  t.throws(map({ path, offset: 1 }), { code: 'ERR_INVALID_ARG_VALUE' });
+  t.throws(map({ path: '' }), { code: 'ERR_INVALID_ARG_VALUE' });
+  t.deepEqual(memory.regions, []);
+});
+
+test('a file that shrinks stops its machine, not the process', (t) => {
+  const path = makeFile(t);
+  const vm = makeVm(t);
+  vm.memory.map({ guestAddress: 0, size: 2 * PAGE, backing: { path }, shared: true });
+  truncateSync(path, PAGE);
+  t.is(vm.memory.readUint8(PAGE - 1), 1);
+  // What is gone reads as zero: Node lives on.
+  t.is(vm.memory.readUint8(PAGE), 0);
+  const vcpu = vm.createVcpu();
+  vcpu.setSregs({ cs: { base: 0n, selector: 0 } });
+  vcpu.setRegs({ rip: 0, rflags: 2 });
+  t.is(vm.memory.readUint8(0), 1);
+});
+
+test('writes to a read-only region are exits, and change nothing', (t) => {
+  const { vm, vcpu } = boot(t, 'write-read-only', { ramSize: 0x3000 });
+  vm.memory.map({ guestAddress: 0x3000, size: PAGE, readOnly: true });
+  vm.memory.writeUint8(0x3000, 0x72);
+  const write = exitOf(vcpu.run(), 'mmioWrite');
+  t.deepEqual(write, { kind: 'mmioWrite', address: 0x3000, size: 1, value: 0x57, value64: 0x57n });
+  const out = exitOf(vcpu.run(), 'ioOut');
+  t.is(out.value, 0x72);
+  exitOf(vcpu.run(), 'hlt');
+});
+
+test('the host may write to a read-only region through a window', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0, size: PAGE, readOnly: true });
+  memory.view(0, 1)[0] = 5;
+  t.is(memory.readUint8(0), 5);
+});
+
+// ---- places
+
+test('regions are listed by address, and slots are the lowest free ones', (t) => {
+  const { memory } = makeVm(t);
+  const high = memory.map({ guestAddress: 0x4000, size: PAGE });
+  const low = memory.map({ guestAddress: 0x1000, size: PAGE });
+  const chosen = memory.map({ guestAddress: 0x9000, size: PAGE, slot: 7 });
+  t.deepEqual(memory.regions, [low, high, chosen]);
+  t.deepEqual(
+    [high, low, chosen].map((region) => region.slot),
+    [0, 1, 7],
+  );
+  high.unmap();
+  t.is(memory.map({ guestAddress: 0x4000, size: PAGE }).slot, 0);
+});
+
+test('regions may touch but not overlap', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0x2000, size: 0x2000 });
+  memory.map({ guestAddress: 0x1000, size: PAGE });
+  memory.map({ guestAddress: 0x4000, size: PAGE });
+  for (const guestAddress of [0x1000, 0x2000, 0x3000, 0x4000]) {
+    t.throws(() => memory.map({ guestAddress, size: PAGE }), {
+      instanceOf: KvmError,
+      code: 'ERR_KVM_MEMORY_OVERLAP',
+    });
+  }
+  t.throws(() => memory.map({ guestAddress: 0, size: 0x10000 }), { code: 'ERR_KVM_MEMORY_OVERLAP' });
+  t.throws(() => memory.map({ guestAddress: 0x8000, size: PAGE, slot: 0 }), {
+    code: 'ERR_KVM_MEMORY_OVERLAP',
+    message: /slot 0/,
+  });
+});
+
+test('a slot that the host does not have is ERR_KVM_NO_SLOTS', (t) => {
+  const kvm = openKvm(t);
+  using vm = kvm.createVm();
+  const slot = kvm.getNrMemslots();
+  t.throws(() => vm.memory.map({ guestAddress: 0, size: PAGE, slot }), { code: 'ERR_KVM_NO_SLOTS' });
+  t.is(vm.memory.map({ guestAddress: 0, size: PAGE, slot: slot - 1 }).slot, slot - 1);
+});
+
+test('addresses, sizes and options are checked', (t) => {
+  const { memory } = makeVm(t);
+  const map = (options: object) => () => memory.map(options as never);
+  t.throws(map({ guestAddress: 1, size: PAGE }), { code: 'ERR_INVALID_ARG_VALUE', message: /4096/ });
+  t.throws(map({ guestAddress: 0, size: 1 }), { code: 'ERR_INVALID_ARG_VALUE' });
+  t.throws(map({ guestAddress: 0, size: 0 }), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(map({ guestAddress: -PAGE, size: PAGE }), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(map({ guestAddress: 2 ** 52 - PAGE, size: 2 * PAGE }), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(map({ guestAddress: 0 }), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.throws(map({ guestAddress: 0, size: PAGE, backing: 'memfs' }), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /did you mean 'memfd'/,
+  });
+  t.throws(map({ guestAddress: 0, size: PAGE, readonly: true }), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /did you mean 'readOnly'/,
+  });
+});
+
+test('a region larger than 4 GiB is mapped lazily and used to its end', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0, size: 5 * GIB });
+  memory.writeBigUint64(5 * GIB - 8, 0x1122_3344_5566_7788n);
+  t.is(memory.readUint32(5 * GIB - 4), 0x1122_3344);
+  t.is(memory.view(5 * GIB - 8, 8)[0], 0x88);
+  t.is(memory.find(Uint8Array.of(0x11), { start: 5 * GIB - 16 }), 5 * GIB - 1);
+  t.throws(() => memory.readUint8(5 * GIB), { code: 'ERR_KVM_MEMORY_BOUNDS' });
+});
+
+test('guest addresses may be above 4 GiB', (t) => {
+  const { memory } = makeVm(t);
+  const guestAddress = 6 * GIB;
+  const region = memory.map({ guestAddress, size: PAGE });
+  t.is(region.guestAddress, guestAddress);
+  memory.writeUint16(guestAddress + PAGE - 2, 0xbeef);
+  t.is(memory.readUint16(guestAddress + PAGE - 2), 0xbeef);
+  t.deepEqual(region.dirtyPages(), [0]);
+});
+
+test('unmapping takes the memory from the guest', (t) => {
+  const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x5000 });
+  const region = vm.memory.map({ guestAddress: 0x5000, size: PAGE });
+  exitOf(vcpu.run(), 'hlt');
+  t.is(vm.memory.readUint8(0x5000), 0x5a);
+  region.unmap();
+  region.unmap();
+  t.true(region.closed);
+  t.throws(() => vm.memory.readUint8(0x5000), { code: 'ERR_KVM_MEMORY_BOUNDS' });
+  t.throws(() => region.dirtyPages(), { code: 'ERR_KVM_CLOSED' });
+  vcpu.setRegs({ rip: 0x1000 });
+  t.is(exitOf(vcpu.run(), 'mmioWrite').address, 0x5000);
+});
+
+test('a region that took the slot of an unmapped one is not touched by the old object', (t) => {
+  const { memory } = makeVm(t);
+  const old = memory.map({ guestAddress: 0, size: PAGE });
+  old.unmap();
+  const fresh = memory.map({ guestAddress: 0, size: PAGE });
+  t.is(fresh.slot, old.slot);
+  old.unmap();
+  t.throws(() => old.dirtyPages(), { code: 'ERR_KVM_CLOSED' });
+  t.false(fresh.closed);
+  t.is(memory.readUint8(0), 0);
+  t.deepEqual(memory.regions, [fresh]);
+});
+
+// ---- access
+
+test('an access may go from one region to the next', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0x1000, size: PAGE });
+  memory.map({ guestAddress: 0x2000, size: PAGE });
+  const bytes = Uint8Array.of(1, 2, 3, 4);
+  memory.write(0x1ffe, bytes);
+  t.deepEqual(memory.read(0x1ffe, 4), bytes);
+  t.is(memory.readUint32(0x1ffe), 0x0403_0201);
+  memory.fill(0x1fff, 2, 0xaa);
+  const target = new Uint8Array(4);
+  memory.readInto(0x1ffe, target);
+  t.deepEqual(target, Uint8Array.of(1, 0xaa, 0xaa, 4));
+  t.throws(() => memory.view(0x1ffe, 4), { code: 'ERR_KVM_MEMORY_BOUNDS' });
+});
+
+test('out of bounds is an error and changes nothing', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0x1000, size: PAGE });
+  memory.map({ guestAddress: 0x3000, size: PAGE });
+  const bounds = { instanceOf: KvmError, code: 'ERR_KVM_MEMORY_BOUNDS' };
+  t.throws(() => memory.read(0, 1), bounds);
+  t.throws(() => memory.read(0xfff, 2), bounds);
+  t.throws(() => memory.read(0x1ffc, 8), bounds);
+  t.throws(() => memory.read(0x1000, 2 ** 52), bounds);
+  t.throws(() => memory.write(0x1ffe, Uint8Array.of(1, 2, 3)), bounds);
+  t.throws(() => memory.fill(0x1ffe, 3, 1), bounds);
+  t.throws(() => memory.writeUint32(0x1ffe, 1), bounds);
+  t.throws(() => memory.readBigUint64(2 ** 52 - 1), bounds);
+  t.throws(() => memory.view(0x1ffe, 3), bounds);
+  t.is(memory.readUint16(0x1ffe), 0);
+  t.throws(() => memory.read(-1, 1), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => memory.read(0x1000, 1.5), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => memory.write(0x1000, [1] as never), { code: 'ERR_INVALID_ARG_TYPE' });
+});
+
+test('nothing is read or written of an empty range in bounds', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0x1000, size: PAGE });
+  t.is(memory.read(0x1000, 0).length, 0);
+  memory.write(0x1000, new Uint8Array(0));
+  memory.fill(0x1000, 0);
+  t.throws(() => memory.read(0, 0), { code: 'ERR_KVM_MEMORY_BOUNDS' });
+});
+
+test('sources and targets may be any view or buffer', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0, size: PAGE });
+  memory.write(0, Uint16Array.of(0x0201, 0x0403));
+  memory.write(4, new DataView(Uint8Array.of(9, 5, 6, 9).buffer, 1, 2));
+  memory.write(6, Uint8Array.of(7, 8).buffer);
+  t.deepEqual([...memory.read(0, 8)], [1, 2, 3, 4, 5, 6, 7, 8]);
+  const target = new Uint16Array(2);
+  memory.readInto(0, target);
+  t.deepEqual([...target], [0x0201, 0x0403]);
+});
+
+test('scalars are little-endian and checked', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0, size: PAGE });
+  memory.writeUint8(0, 0xfe);
+  memory.writeUint16(1, 0x1234);
+  memory.writeUint32(3, 0x89ab_cdef);
+  memory.writeBigUint64(7, 0x0102_0304_0506_0708n);
+  const bytes = [0xfe, 0x34, 0x12, 0xef, 0xcd, 0xab, 0x89, 8, 7, 6, 5, 4, 3, 2, 1];
+  t.deepEqual([...memory.read(0, 15)], bytes);
+  t.is(memory.readUint8(0), 0xfe);
+  t.is(memory.readUint16(1), 0x1234);
+  t.is(memory.readUint32(3), 0x89ab_cdef);
+  t.is(memory.readBigUint64(7), 0x0102_0304_0506_0708n);
+  memory.writeBigUint64(0, 2n ** 64n - 1n);
+  t.is(memory.readBigUint64(0), 2n ** 64n - 1n);
+  t.throws(() => memory.writeUint8(0, 256), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => memory.writeUint16(0, -1), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => memory.writeUint32(0, 2 ** 32), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => memory.writeBigUint64(0, 2n ** 64n), { code: 'ERR_OUT_OF_RANGE' });
+});
+
+// ---- windows
+
+test('a window is the memory itself, both ways', (t) => {
+  const { vm, vcpu } = boot(t, 'dirty-one-page');
+  const view = vm.memory.view(0x5000, 16);
+  t.is(view.length, 16);
+  view[1] = 7;
+  t.is(vm.memory.readUint8(0x5001), 7);
+  exitOf(vcpu.run(), 'hlt');
+  t.is(view[0], 0x5a);
+});
+
+test('windows become empty when their region is unmapped, others live', (t) => {
+  const { memory } = makeVm(t);
+  const region = memory.map({ guestAddress: 0, size: PAGE });
+  memory.map({ guestAddress: PAGE, size: PAGE });
+  const gone = memory.view(0, 16);
+  const stays = memory.view(PAGE, 16);
+  region.unmap();
+  t.is(gone.length, 0);
+  t.is(gone.buffer.byteLength, 0);
+  t.is(stays.length, 16);
+});
+
+test('windows become empty when the machine is closed', (t) => {
+  const vm = makeVm(t);
+  vm.memory.map({ guestAddress: 0, size: PAGE });
+  const views = [vm.memory.view(0, 16), vm.memory.view(0, 16, { readOnly: true })];
+  vm.close();
+  t.deepEqual(
+    views.map((view) => view.length),
+    [0, 0],
+  );
+});
+
+// ---- find
+
+test('find gives the first whole match', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0x1000, size: 0x2000 });
+  memory.write(0x1100, Buffer.from('aab aabb'));
+  t.is(memory.find('aabb'), 0x1104);
+  t.is(memory.find(Uint8Array.of(0x61, 0x62)), 0x1101);
+  t.is(memory.find('aab', { start: 0x1101 }), 0x1104);
+  t.is(memory.find('aabb', { end: 0x1107 }), undefined);
+  t.is(memory.find('aabb', { end: 0x1108 }), 0x1104);
+  t.is(memory.find('nowhere'), undefined);
+  t.is(memory.find('a', { start: 0x3000 }), undefined);
+  t.throws(() => memory.find(''), { code: 'ERR_INVALID_ARG_VALUE' });
+});
+
+test('find sees across the chunks that it reads', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0, size: 0x40000 });
+  for (const boundary of [0x10000, 0x20000, 0x30000]) {
+    for (const at of [boundary - 4, boundary - 3, boundary - 1, boundary]) {
+      memory.write(at, Buffer.from('edge'));
+      t.is(memory.find('edge'), at);
+      memory.fill(at, 4);
+    }
+  }
+  memory.write(0x40000 - 4, Buffer.from('last'));
+  t.is(memory.find('last'), 0x40000 - 4);
+});
+
+test('find sees across regions that touch, and passes over holes', (t) => {
+  const { memory } = makeVm(t);
+  memory.map({ guestAddress: 0x2000, size: PAGE });
+  memory.map({ guestAddress: 0x1000, size: PAGE });
+  memory.map({ guestAddress: 0x5000, size: PAGE });
+  memory.write(0x1ffe, Buffer.from('abcd'));
+  memory.write(0x2fff, Buffer.from('x'));
+  memory.write(0x5000, Buffer.from('yz'));
+  t.is(memory.find('abcd'), 0x1ffe);
+  t.is(memory.find('yz'), 0x5000);
+  t.is(memory.find('xyz'), undefined);
+});
+
+// ---- dirty pages
+
+test('the guest makes pages dirty where they are logged', (t) => {
+  const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x4000 });
+  const region = vm.memory.map({ guestAddress: 0x4000, size: 0x4000, logDirtyPages: true });
+  t.deepEqual(region.dirtyPages(), []);
+  exitOf(vcpu.run(), 'hlt');
+  t.deepEqual(region.dirtyPages(), [1]);
+  t.deepEqual(region.dirtyPages(), []);
+});
+
+test('writes of the host make pages dirty, logged or not', (t) => {
+  const { memory } = makeVm(t);
+  const region = memory.map({ guestAddress: 0x10000, size: 0x80000 });
+  memory.write(0x10fff, Uint8Array.of(1, 2));
+  memory.fill(0x13000, PAGE, 1);
+  memory.writeUint8(0x8ffff, 1);
+  memory.read(0x15000, PAGE);
+  t.deepEqual(region.dirtyPages(), [0, 1, 3, 0x7f]);
+  t.deepEqual(region.dirtyPages(), []);
+});
+
+test('`reset: false` keeps the record, of the guest and of the host', (t) => {
+  const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x4000 });
+  const region = vm.memory.map({ guestAddress: 0x4000, size: 0x4000, logDirtyPages: true });
+  exitOf(vcpu.run(), 'hlt');
+  t.deepEqual(region.dirtyPages({ reset: false }), [1]);
+  vm.memory.writeUint8(0x7000, 1);
+  t.deepEqual(region.dirtyPages({ reset: false }), [1, 3]);
+  t.deepEqual(region.dirtyPages(), [1, 3]);
+  t.deepEqual(region.dirtyPages(), []);
+});
+
+test('a window that may write makes its pages dirty as long as it lives', (t) => {
+  const { memory } = makeVm(t);
+  const region = memory.map({ guestAddress: 0, size: 0x8000 });
+  const view = memory.view(0x1800, PAGE);
+  t.deepEqual(region.dirtyPages(), [1, 2]);
+  t.deepEqual(region.dirtyPages(), [1, 2]);
+  t.is(view.length, PAGE);
+});
+
+test('a read-only window makes no page dirty', (t) => {
+  const { memory } = makeVm(t);
+  const region = memory.map({ guestAddress: 0, size: 0x8000 });
+  const view = memory.view(0x1800, PAGE, { readOnly: true });
+  t.deepEqual(region.dirtyPages(), []);
+  t.is(view.length, PAGE);
+});
+
+test('a second slot logs by itself', (t) => {
+  const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x4000 });
+  const logged = vm.memory.map({ guestAddress: 0x4000, size: 0x4000, logDirtyPages: true, slot: 9 });
+  const other = vm.memory.map({ guestAddress: 0x8000, size: 0x1000, logDirtyPages: true });
+  exitOf(vcpu.run(), 'hlt');
+  t.deepEqual(other.dirtyPages(), []);
+  t.deepEqual(logged.dirtyPages(), [1]);
+});

@@ -1,0 +1,204 @@
+/** One of everything, to throw arguments at: a small machine with a guest that makes every kind of access. */
+import {
+  Cmos,
+  DebugConsole,
+  DebugExit,
+  EventFd,
+  I8042,
+  Kvm,
+  KickHandle,
+  KvmError,
+  Serial,
+  type Attachment,
+  type MemoryRegion,
+  type Vcpu,
+  type Vm,
+} from 'vmhatch';
+
+/** Where the guest's code is. */
+export const CODE = 0x1000;
+/** The mapped memory's length; the guest's accesses above it are exits. */
+export const RAM = 0x8000;
+
+/** Loops over a port write, a port read, a memory write, a memory read, and a halt. */
+const GUEST = Uint8Array.of(
+  0xba,
+  0x00,
+  0x05, // mov dx, 0x500
+  0xee, // out dx, al
+  0xec, // in al, dx
+  0xa2,
+  0x00,
+  0x90, // mov [0x9000], al
+  0xa0,
+  0x00,
+  0x90, // mov al, [0x9000]
+  0xf4, // hlt
+  0xeb,
+  0xf2, // jmp to the start
+);
+
+/** Puts a vCPU at the guest's start, in real mode. */
+export function enterGuest(vcpu: Vcpu): void {
+  vcpu.setSregs({ cs: { base: 0, selector: 0 } });
+  vcpu.setRegs({ rip: CODE, rax: 2, rbx: 2, rflags: 2, rsp: 0x7000 });
+}
+
+/** Live objects by class. */
+export class World {
+  readonly kvm = new Kvm();
+  readonly vm: Vm = this.kvm.createVm();
+  /** A machine that has no vCPU yet: some calls come before the first one. */
+  readonly emptyVm: Vm = this.kvm.createVm();
+  readonly region: MemoryRegion;
+  readonly spareRegion: MemoryRegion;
+  readonly vcpu: Vcpu;
+  readonly spareVcpu: Vcpu;
+  readonly attachment: Attachment;
+  readonly eventFd = new EventFd();
+  readonly serial = new Serial();
+  readonly debugConsole = new DebugConsole();
+  readonly debugExit = new DebugExit();
+  readonly i8042 = new I8042();
+  readonly cmos = new Cmos({ time: new Date(0) });
+  readonly closedKvm: Kvm;
+  readonly closedVm: Vm;
+  readonly closedVcpu: Vcpu;
+  readonly closedRegion: MemoryRegion;
+  readonly closedEventFd = new EventFd();
+  /** What calls gave and has to be closed. */
+  readonly #made = new Set<{ close(): void }>();
+
+  /** @param irqChip - whether the machine has interrupt controllers, where the host can */
+  constructor(irqChip = false) {
+    if (irqChip) this.#makeInterruptControllers();
+    this.region = this.vm.memory.map({ guestAddress: 0, size: RAM, logDirtyPages: true });
+    this.spareRegion = this.vm.memory.map({ guestAddress: 0x10_0000, size: 0x2000, backing: 'memfd' });
+    this.vm.memory.write(CODE, GUEST);
+    this.vcpu = this.vm.createVcpu();
+    enterGuest(this.vcpu);
+    this.spareVcpu = this.vm.createVcpu();
+    this.vm.registerIoevent(this.eventFd, { port: 0x700 });
+    this.attachment = this.vm.io.attach({ base: 0x600, length: 8 }, { read: () => 0 });
+    this.vm.io.attach({ base: 0x3f8, length: 8 }, this.serial);
+    this.closedKvm = new Kvm();
+    this.closedVm = this.closedKvm.createVm();
+    this.closedRegion = this.closedVm.memory.map({ guestAddress: 0, size: 0x1000 });
+    this.closedVcpu = this.closedVm.createVcpu();
+    this.closedVm.close();
+    this.closedKvm.close();
+    this.closedEventFd.close();
+  }
+
+  #makeInterruptControllers(): void {
+    try {
+      this.vm.createIrqChip();
+      this.vm.createPit2();
+      this.emptyVm.createIrqChip();
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'ERR_KVM_IOCTL') throw error;
+    }
+  }
+
+  /** The instances of a class: first those that work, then those that are closed. */
+  instances(owner: string): readonly object[] {
+    switch (owner) {
+      case 'Kvm':
+        return [this.kvm, this.kvm, this.closedKvm];
+      case 'Vm':
+        return [this.vm, this.vm, this.emptyVm, this.closedVm];
+      case 'Vcpu':
+        return [this.vcpu, this.vcpu, this.spareVcpu, this.closedVcpu];
+      case 'GuestMemory':
+        return [this.vm.memory, this.vm.memory, this.closedVm.memory];
+      case 'MemoryRegion':
+        return [this.region, this.spareRegion, this.closedRegion];
+      case 'Bus':
+        return [this.vm.io, this.vm.mmio, this.closedVm.io];
+      case 'Attachment':
+        return [this.attachment];
+      case 'EventFd':
+        return [this.eventFd, this.eventFd, this.closedEventFd];
+      case 'KickHandle':
+        return [this.vcpu.kickHandle, KickHandle.from(this.closedVcpu.kickHandle.token)];
+      case 'RustDevice':
+        return [this.serial, this.debugConsole, this.debugExit, this.i8042, this.cmos];
+      case 'Serial':
+        return [this.serial];
+      case 'DebugConsole':
+        return [this.debugConsole];
+      case 'DebugExit':
+        return [this.debugExit];
+      case 'I8042':
+        return [this.i8042];
+      case 'Cmos':
+        return [this.cmos];
+      case 'KvmError':
+        return [new KvmError('ERR_KVM_CLOSED', 'made here')];
+      default:
+        throw new Error(`no instance of ${owner} here: add one to __test__/stress/fuzz/world.ts`);
+    }
+  }
+
+  /** Remembers what a call gave. */
+  keep(value: unknown): void {
+    if (
+      typeof value === 'object' &&
+      value !== null &&
+      'close' in value &&
+      typeof value.close === 'function'
+    ) {
+      this.#made.add(value as { close(): void });
+    }
+  }
+
+  /** What still has to work after anything that was thrown, unless it was closed. */
+  check(): void {
+    const { vm, eventFd, spareRegion } = this;
+    if (!vm.closed && !spareRegion.closed) {
+      vm.memory.writeUint32(0x10_1000, 0xcafe_f00d);
+      if (vm.memory.readUint32(0x10_1000) !== 0xcafe_f00d)
+        throw new Error('guest memory lost what was written');
+    }
+    if (!eventFd.closed) {
+      // What it holds is also the kernel's to change: an irqfd takes it.
+      eventFd.read();
+      eventFd.write(3);
+      eventFd.read();
+    }
+    this.cmos.restore(this.cmos.save());
+  }
+
+  close(): void {
+    for (const made of [...this.#made, this.serial, this.debugConsole]) made.close();
+    for (const vcpu of this.vm.vcpus) vcpu.close();
+    this.vm.close();
+    this.emptyVm.close();
+    this.kvm.close();
+    this.eventFd.close();
+  }
+}
+
+/** A fresh machine prints a four: whatever was thrown at others, the process still runs guests. */
+export function canary(): void {
+  const kvm = new Kvm();
+  try {
+    const vm = kvm.createVm();
+    vm.memory.map({ guestAddress: 0x1000, size: 0x1000 });
+    // mov dx, 0x3f8; add al, bl; add al, '0'; out dx, al; hlt
+    vm.memory.write(0x1000, Uint8Array.of(0xba, 0xf8, 0x03, 0x00, 0xd8, 0x04, 0x30, 0xee, 0xf4));
+    const vcpu = vm.createVcpu();
+    enterGuest(vcpu);
+    let output = '';
+    const end = vcpu.run(
+      { ioOut: (exit) => void (output += String.fromCharCode(exit.value)) },
+      { timeoutMs: 10_000 },
+    );
+    if (output !== '4' || end.reason !== 'exit' || end.exit.kind !== 'hlt') {
+      throw new Error(`the canary guest printed '${output}' and ended with ${JSON.stringify(end)}`);
+    }
+    vm.close();
+  } finally {
+    kvm.close();
+  }
+}

@@ -1,0 +1,116 @@
+//! Who answers which ports and addresses of the machine, and what KVM collects of it.
+
+use super::VmCore;
+use crate::error::IoctlResult;
+use crate::routes::Routes;
+use crate::{Bus, Claim, Error, ErrorCode, Target};
+use kvm_ioctls::{IoEventAddress, VmFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const KVM_CAP_COALESCED_MMIO: u64 = 15;
+const KVM_CAP_COALESCED_PIO: u64 = 162;
+
+impl VmCore {
+    pub(super) fn replace_routes(
+        &self,
+        change: impl FnOnce(&mut Routes) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut current = self.routes.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut next = Routes::clone(&current);
+        change(&mut next)?;
+        *current = Arc::new(next);
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Counts the changes of the claims.
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Whether KVM collects writes for this machine.
+    #[inline]
+    pub(crate) fn has_zones(&self) -> bool {
+        self.has_zones.load(Ordering::Relaxed)
+    }
+
+    /// Claims a range for a device.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::RangeClaimed`], [`ErrorCode::Unsupported`] for posted writes that the host cannot
+    /// collect, [`ErrorCode::Closed`].
+    pub fn attach(&self, claim: &Claim, target: Target) -> Result<(), Error> {
+        self.with(|vm| {
+            self.replace_routes(|routes| routes.insert(claim, target))?;
+            if claim.posted {
+                self.add_zone(vm, claim).inspect_err(|_| {
+                    let _ = self.replace_routes(|routes| {
+                        routes.map_mut(claim.bus).remove(claim.base);
+                        Ok(())
+                    });
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives a claim up.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Closed`].
+    pub fn detach(&self, bus: Bus, base: u64) -> Result<(), Error> {
+        self.with(|vm| {
+            let mut removed = None;
+            self.replace_routes(|routes| {
+                removed = routes.map_mut(bus).remove(base);
+                Ok(())
+            })?;
+            let mut zones = self.zones.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if let Some(index) = zones.iter().position(|zone| zone.0 == bus && zone.1 == base) {
+                let (_, _, length) = zones.remove(index);
+                let _ = vm.unregister_coalesced_mmio(io_address(bus, base), length as u32);
+                self.has_zones.store(!zones.is_empty(), Ordering::SeqCst);
+            }
+            if let Some(Target::Script(script)) = removed {
+                self.posted.forget(script.port.id, script.route);
+            }
+            Ok(())
+        })
+    }
+
+    fn add_zone(&self, vm: &VmFd, claim: &Claim) -> Result<(), Error> {
+        let capability = match claim.bus {
+            Bus::Io => KVM_CAP_COALESCED_PIO,
+            Bus::Mmio => KVM_CAP_COALESCED_MMIO,
+        };
+        if vm.check_extension_raw(capability as _) <= 0 {
+            return Err(Error::new(ErrorCode::Unsupported, "this host cannot collect posted writes"));
+        }
+        let length = u32::try_from(claim.length)
+            .map_err(|_| Error::new(ErrorCode::Unsupported, "a posted range is at most 4 GiB long"))?;
+        vm.register_coalesced_mmio(io_address(claim.bus, claim.base), length)
+            .ioctl("KVM_REGISTER_COALESCED_MMIO")?;
+        self.zones.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((
+            claim.bus,
+            claim.base,
+            claim.length,
+        ));
+        self.has_zones.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+fn io_address(bus: Bus, address: u64) -> IoEventAddress {
+    match bus {
+        Bus::Io => IoEventAddress::Pio(address),
+        Bus::Mmio => IoEventAddress::Mmio(address),
+    }
+}

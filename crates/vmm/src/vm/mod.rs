@@ -1,0 +1,150 @@
+//! The virtual machine's file descriptor and what belongs to it.
+
+mod claims;
+mod interrupts;
+mod memory;
+
+pub use interrupts::IoEvent;
+
+use crate::error::IoctlResult;
+use crate::kvm::retry;
+use crate::posted::Posted;
+use crate::routes::Routes;
+use crate::{Bus, Error, ErrorCode, GuestMemory, IsolatePort, VcpuCore};
+use kvm_bindings::kvm_enable_cap;
+use kvm_ioctls::VmFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use zerocopy::FromBytes;
+
+/// One virtual machine.
+pub struct VmCore {
+    fd: Mutex<Option<VmFd>>,
+    closed: AtomicBool,
+    max_vcpus: u32,
+    max_vcpu_id: u32,
+    /// The guest's memory.
+    pub memory: GuestMemory,
+    routes: Mutex<Arc<Routes>>,
+    generation: AtomicU64,
+    /// Zones that KVM collects, by claim; their ring lives in every vCPU's mapping.
+    zones: Mutex<Vec<(Bus, u64, u64)>>,
+    has_zones: AtomicBool,
+    pub(crate) posted: Posted,
+    vcpus: Mutex<Vec<Weak<VcpuCore>>>,
+    port: Arc<IsolatePort>,
+}
+
+impl VmCore {
+    pub(crate) fn new(fd: VmFd, max_vcpus: u32, max_vcpu_id: u32, port: Arc<IsolatePort>) -> Arc<Self> {
+        Arc::new(Self {
+            fd: Mutex::new(Some(fd)),
+            closed: AtomicBool::new(false),
+            max_vcpus,
+            max_vcpu_id,
+            memory: GuestMemory::default(),
+            routes: Mutex::default(),
+            generation: AtomicU64::new(0),
+            zones: Mutex::default(),
+            has_zones: AtomicBool::new(false),
+            posted: Posted::default(),
+            vcpus: Mutex::default(),
+            port,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VmFd>> {
+        self.fd.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn with<T>(&self, use_vm: impl FnOnce(&VmFd) -> Result<T, Error>) -> Result<T, Error> {
+        use_vm(self.lock().as_ref().ok_or_else(|| Error::closed("Vm"))?)
+    }
+
+    /// Whether the machine is closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Ends every run, closes the vCPUs and gives the memory back. Does not wait: a run on another
+    /// thread finds out within microseconds. Twice is quiet.
+    pub fn close(&self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let vcpus = std::mem::take(&mut *self.vcpus.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        for vcpu in vcpus.iter().filter_map(Weak::upgrade) {
+            vcpu.close();
+        }
+        self.replace_routes(|routes| {
+            *routes = Routes::default();
+            Ok(())
+        })
+        .unwrap_or_default();
+        self.memory.close();
+        self.lock().take();
+    }
+
+    /// `KVM_CHECK_EXTENSION` on the machine.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Closed`].
+    pub fn check_extension(&self, capability: u32) -> Result<i32, Error> {
+        self.with(|vm| Ok(vm.check_extension_raw(u64::from(capability) as _)))
+    }
+
+    /// `KVM_ENABLE_CAP`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Unsupported`] when the host does not know the capability, [`ErrorCode::Ioctl`].
+    pub fn enable_cap(&self, capability: u32, arguments: [u64; 4], flags: u32) -> Result<(), Error> {
+        let request = kvm_enable_cap { cap: capability, flags, args: arguments, ..Default::default() };
+        self.with(|vm| match vm.enable_cap(&request) {
+            Err(error) if vm.check_extension_raw(u64::from(capability) as _) <= 0 => Err(Error {
+                message: format!("this host does not have capability {capability}"),
+                ..Error::os(ErrorCode::Unsupported, "KVM_ENABLE_CAP", error.errno())
+            }),
+            result => result.ioctl("KVM_ENABLE_CAP"),
+        })
+    }
+
+    /// `KVM_CREATE_VCPU`, retried when a signal interrupts it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::TooManyVcpus`], [`ErrorCode::Ioctl`] (`EEXIST` for an id that is taken).
+    pub fn create_vcpu(self: &Arc<Self>, id: u32) -> Result<Arc<VcpuCore>, Error> {
+        let (fd, run_size) = self.with(|vm| {
+            let mut vcpus = self.vcpus.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            vcpus.retain(|vcpu| vcpu.strong_count() > 0);
+            if vcpus.len() as u32 >= self.max_vcpus || id >= self.max_vcpu_id {
+                return Err(Error::new(
+                    ErrorCode::TooManyVcpus,
+                    format!("this host allows {} vCPUs, ids below {}", self.max_vcpus, self.max_vcpu_id),
+                ));
+            }
+            let fd = retry(|| vm.create_vcpu(u64::from(id))).ioctl("KVM_CREATE_VCPU")?;
+            Ok((fd, vm.run_size()))
+        })?;
+        let vcpu = VcpuCore::new(Arc::clone(self), fd, id, run_size, Arc::clone(&self.port))?;
+        self.vcpus.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(Arc::downgrade(&vcpu));
+        if self.is_closed() {
+            // `close` took the list before this vCPU was on it.
+            vcpu.close();
+            return Err(Error::closed("Vm"));
+        }
+        Ok(vcpu)
+    }
+}
+
+/// Reads a kernel structure from bytes of exactly its size.
+pub(crate) fn from_bytes<T: FromBytes>(name: &str, bytes: &[u8]) -> Result<T, Error> {
+    T::read_from_bytes(bytes).map_err(|_| {
+        Error::new(
+            ErrorCode::State,
+            format!("{name} has {} bytes, {} were given", size_of::<T>(), bytes.len()),
+        )
+    })
+}
