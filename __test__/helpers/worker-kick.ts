@@ -7,6 +7,6 @@ const { token, flag } = workerData as { token: VcpuToken; flag: Int32Array };
 const handle = KickHandle.from(token);
 // The first kick of a thread loads the addon: not while the parent blocks.
 KickHandle.from({ vcpu: [0xffff_ffff, 0xffff_ffff] }).kick();
-parentPort!.postMessage('ready');
+parentPort!.postMessage('ready', []);
 Atomics.wait(flag, 0, 0);
 handle.kick();

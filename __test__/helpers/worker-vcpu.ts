@@ -21,7 +21,7 @@ export interface Report {
 
 function work({ token, job, timeoutMs }: Order): Report {
   const vcpu = Vcpu.adopt(token);
-  parentPort!.postMessage('adopted');
+  parentPort!.postMessage('adopted', []);
   if (job === 'memory') {
     const { memory } = vcpu.vm;
     memory.writeUint8(0x2001, memory.readUint8(0x2000) + 1);
@@ -40,7 +40,7 @@ function work({ token, job, timeoutMs }: Order): Report {
 }
 
 try {
-  parentPort!.postMessage(work(workerData as Order));
+  parentPort!.postMessage(work(workerData as Order), []);
 } catch (error) {
-  parentPort!.postMessage({ error: (error as { code: string }).code });
+  parentPort!.postMessage({ error: (error as { code: string }).code }, []);
 }

@@ -10,9 +10,11 @@ import {
   type Device,
   type Handlers,
   type RunResult,
+  type Vcpu,
   type Vm,
 } from '../../index.ts';
 import { native } from '../../lib/internal/native.ts';
+import { Runner } from '../../lib/internal/runner.ts';
 import { realModeGuest } from '../helpers/guests.ts';
 import { LANES } from '../helpers/lanes.ts';
 import { boot, exitOf } from '../helpers/machine.ts';
@@ -58,7 +60,7 @@ for (const [name, run] of LANES) {
       t.true(exits > 100, `${exits} exits`);
       t.true(sum > 0);
       t.is(vcpu.stats.byReason['io'], exits);
-      if (name !== 'run') t.true(turns > 2, `${turns} turns of the event loop`);
+      if (name !== 'run') t.true(turns > 0, `${turns} turns of the event loop`);
       const grown = memoryInUse() - before;
       t.true(grown < STORM_MEMORY, `${grown} bytes more`);
     },
@@ -225,9 +227,7 @@ test.serial('MMIO that straddles two devices, or only part of which is claimed',
   exitOf(vcpu.run(handlers, { timeoutMs: 10_000 }), 'hlt');
   t.deepEqual(log.slice(0, 2), ['a read 2/4', 'b read 2/4']);
   // The write crosses from one page to the next: hosts hand that over whole, or in two parts.
-  const whole = ['write 8ffe/4'];
-  const parts = ['write 8ffe/2'];
-  t.deepEqual(seen, log.length === 2 ? whole : parts);
+  t.deepEqual(seen, [log.length === 2 ? 'write 8ffe/4' : 'write 8ffe/2']);
   t.deepEqual(log.slice(2), log.length === 2 ? [] : ['a write 0/2=0']);
 });
 
@@ -272,7 +272,8 @@ function randomAccesses(random: () => number, bases: typeof RUST_DEVICES): numbe
   const code: number[] = [];
   for (let index = 0; index < 400; index++) {
     const [base, length] = bases[random() % bases.length]!;
-    const value = random();
+    // Random, or what a reset takes: 0xfe to the keyboard controller.
+    const value = random() % 8 === 0 ? 0xfe : random();
     const bytes = [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff);
     const opcodes = [[0xee], [0xef], [0x66, 0xef], [0xec], [0xed], [0x66, 0xed]][random() % 6]!;
     code.push(...atPort(base + (random() % length), 0x66, 0xb8, ...bytes, ...opcodes));
@@ -354,45 +355,46 @@ test.serial('random code: each guest ends as data', (t) => {
   t.true(runs >= RANDOM_GUESTS);
 });
 
-/** What the native side shares with the run loop of JavaScript. */
-interface RawFunctions {
-  step(): number;
-  complete(): number;
-  pages: ArrayBuffer;
-  controlOffset: number;
-}
-
 test.serial('the shared pages overwritten with random bytes between steps: the process lives', (t) => {
   t.log(`VMHATCH_FUZZ_SEED=${SEED}`);
   const addon = native();
-  const statuses = new Set<number>();
+  const ends = new Set<number>();
   for (let guest = 0; guest < 20; guest++) {
     const random = randomFrom(SEED + guest);
     const kvm = new addon.NativeKvm('/dev/kvm');
     const vm = kvm.createVm(0);
-    const config = { guestAddress: 0x1000, size: 0x1000, memfd: false, offset: 0, shared: false };
-    vm.mapMemory({ ...config, readOnly: false, logDirtyPages: false });
+    // The lowest free slot, a page at 0x1000, anonymous memory.
+    vm.mapMemory(-1, 0x1000, 0x1000, 0, undefined, 0);
     // out dx, al; in al, dx; mov [0x9000], al; jmp back
     vm.writeMemory(0x1000, Uint8Array.of(0xee, 0xec, 0xa2, 0x00, 0x90, 0xeb, 0xf9));
     vm.attachNative(false, 0x3f8, 8, false, addon.NativeDeviceModel.serial(false, undefined));
     vm.attachScript(true, 0x9000, 8, guest % 2 === 0, 4_000_000_000);
     const vcpu = vm.createVcpu(0);
-    const { step, complete, pages, controlOffset } = vcpu.functions() as RawFunctions;
-    const view = new Uint8Array(pages);
+    const runner = new Runner(vcpu, undefined as unknown as Vcpu, true);
+    const { u8, control } = runner.view;
+    const touch = (exit: { toJSON(): object }): void => void exit.toJSON();
+    const handlers = { ioOut: touch, ioIn: touch, mmioRead: touch, mmioWrite: touch };
     for (let turn = 0; turn < 200; turn++) {
       // The whole page at times; else a few bytes, so that KVM gets beyond its first check.
       const whole = turn % 10 === 0;
-      const from = random() % 3 === 0 ? controlOffset : 0;
+      const from = random() % 3 === 0 ? control : 0;
       const length = whole ? 4096 : 1 + (random() % 16);
       const at = whole ? from : from + (random() % (4096 - length));
-      view.set(randomBytes(random, length), at);
-      // A guest without exits must not keep us: the first byte of the page is KVM's immediate_exit.
+      u8.set(randomBytes(random, length), at);
+      // A guest without exits must not keep us.
       vcpu.kick();
-      statuses.add(step() & 0xff);
-      statuses.add(complete() & 0xff);
+      const work = [() => runner.begin(handlers, false), () => ends.add(runner.burst())];
+      for (const step of [...work, () => runner.finish(), () => runner.completeNow()]) {
+        // What the pages then say is nonsense, and any error is right that is thrown for it.
+        try {
+          step();
+        } catch {
+          ends.add(-1);
+        }
+      }
     }
     vm.close();
     kvm.close();
   }
-  t.true(statuses.size > 1);
+  t.true(ends.size > 1);
 });

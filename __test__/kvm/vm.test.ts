@@ -20,9 +20,10 @@ test('vCPUs get the next id, or the one asked for', (t) => {
   t.is(vm.createVcpu().id, 0);
   t.is(vm.createVcpu().id, 1);
   t.is(vm.createVcpu(7).id, 7);
+  t.is(vm.createVcpu().id, 2, 'the lowest free id, not one past the highest');
   t.deepEqual(
     vm.vcpus.map((vcpu) => vcpu.id),
-    [0, 1, 7],
+    [0, 1, 7, 2],
   );
   t.is(vm.vcpus[0]!.vm, vm);
 });
@@ -51,7 +52,7 @@ test('capabilities of the machine are asked of the machine', (t) => {
 test('a capability that cannot be enabled is ERR_KVM_UNSUPPORTED', (t) => {
   const vm = makeVm(t);
   t.throws(() => vm.enableCap(0xffff_ffff), { instanceOf: KvmError, code: 'ERR_KVM_UNSUPPORTED' });
-  t.throws(() => vm.enableCap(Cap.X86UserSpaceMsr, [1, 2, 3, 4, 5]), { code: 'ERR_INVALID_ARG_VALUE' });
+  t.throws(() => vm.enableCap(Cap.X86UserSpaceMsr, [1, 2, 3, 4, 5]), { code: 'ERR_OUT_OF_RANGE' });
   t.throws(() => vm.enableCap(Cap.X86UserSpaceMsr, ['1' as never]), { code: 'ERR_INVALID_ARG_TYPE' });
 });
 

@@ -35,7 +35,9 @@ test.serial('a run ends with ERR_KVM_CLOSED when a handler or device closes its 
 test.serial('a run ends with ERR_KVM_CLOSED when the answer comes after the close', async (t) => {
   if (!hasKvm(t)) return;
   const { stdout } = await expectEnd(t, ['close', 'while answering'], 0);
-  const runs = ways.flatMap((way) => ['handler', 'device'].map((kind) => `${way} while a ${kind} is awaited`));
+  const runs = ways.flatMap((way) =>
+    ['handler', 'device'].map((kind) => `${way} while a ${kind} is awaited`),
+  );
   t.deepEqual(lines(stdout), allClosed(runs));
 });
 
@@ -53,7 +55,9 @@ test.serial('a run in turns or on a thread ends with ERR_KVM_CLOSED', async (t) 
 test.serial('a run in a Worker ends with ERR_KVM_CLOSED', async (t) => {
   if (!hasKvm(t)) return;
   const { stdout } = await expectEnd(t, ['close', 'while a Worker runs'], 0);
-  const runs = ['spin', 'handler', 'js-device', 'rust-device'].map((kind) => `vm.close() beside a Worker, ${kind}`);
+  const runs = ['spin', 'handler', 'js-device', 'rust-device'].map(
+    (kind) => `vm.close() beside a Worker, ${kind}`,
+  );
   t.deepEqual(lines(stdout), allClosed(runs));
 });
 

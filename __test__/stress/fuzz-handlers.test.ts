@@ -138,9 +138,10 @@ test('handlers and devices may call anything at any time', async (t) => {
     const property = fc.asyncProperty(
       fc.constantFrom(...LANES),
       fc.array(visit, { minLength: 1, maxLength: 8, size: 'max' }),
-      fc.boolean(),
-      async (lane, visits, irqChip) => {
-        const world = new World(irqChip);
+      fc.nat(7),
+      async (lane, visits, number) => {
+        // Interrupt controllers take long to make and to take down.
+        const world = new World(number === 7);
         const script = new Script(visits, world, lane === 'runInBackground' || lane === 'background device');
         try {
           const outcome = await outcomeOf(() => runLane(lane, world, script));

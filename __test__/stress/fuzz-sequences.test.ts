@@ -9,7 +9,7 @@ import { canary } from './fuzz/world.ts';
 
 test('a machine is what its model says, in any order of calls', async (t) => {
   t.timeout(86_400_000);
-  await rounds(t, share(0.08), async (count, parameters) => {
+  await rounds(t, share(0.06), async (count, parameters) => {
     const property = fc.asyncProperty(commands, async (list) => {
       const real = startReal();
       try {

@@ -20,10 +20,7 @@ test.serial('a machine that is closed lets go of its JavaScript devices', async 
 test.serial('200 rounds of create, run and close leave nothing behind', async (t) => {
   if (!hasKvm(t)) return;
   const { stdout } = await expectEnd(t, ['many', 'rounds of create, run, close'], 0);
-  t.is(
-    stdout,
-    'descriptors as before\nmaps as before\nthreads as before\nresident memory bounded\n',
-  );
+  t.is(stdout, 'descriptors as before\nmaps as before\nthreads as before\nresident memory bounded\n');
 });
 
 test.serial('100 machines live in one process', async (t) => {

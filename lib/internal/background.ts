@@ -15,6 +15,8 @@ export class BackgroundLane implements BackgroundServer {
   readonly #reject: (error: unknown) => void;
   readonly #cleanUp: (() => void)[] = [];
   #ended = false;
+  /** Whether the timeout or signal has kicked the vCPU. */
+  #kicked = false;
   /** Whether the run is over as soon as its last access is complete. */
   #ending = false;
 
@@ -74,8 +76,12 @@ export class BackgroundLane implements BackgroundServer {
     if (this.#ended) return;
     this.#interruption ??= { result, error };
     // A handler that is being awaited holds the vCPU: it is not in the guest, and no kick reaches it.
-    if (this.#runner.handling) this.#end();
-    else this.#runner.native.kick();
+    if (this.#runner.handling) {
+      this.#end();
+    } else {
+      this.#kicked = true;
+      this.#runner.native.kick();
+    }
   }
 
   /** Serves the exit that the vCPU waits with. */
@@ -98,12 +104,16 @@ export class BackgroundLane implements BackgroundServer {
   #guard(serve: () => Outcome): void {
     try {
       const outcome = serve();
-      if (typeof outcome === 'number') this.#continue(outcome);
-      else
+      if (typeof outcome === 'number') {
+        this.#continue(outcome);
+      } else {
         outcome.then(
           (late) => this.#guardedContinue(late),
           (error: unknown) => this.#fail(error),
         );
+        // The time was over before this exit came, and the kick does not reach a handler that is awaited.
+        if (this.#interruption !== undefined) this.#end();
+      }
     } catch (error) {
       this.#fail(error);
     }
@@ -168,11 +178,21 @@ export class BackgroundLane implements BackgroundServer {
     for (const action of this.#cleanUp) action();
     removeServer(this.#run.number);
     this.#run.stop();
+    // The kick of a timeout or signal was for this run: it must not end the next one.
+    const { result } = this.#runner;
+    if (this.#kicked && result?.reason !== 'kicked') this.#runner.native.unkick();
     this.#runner.finish();
     releaseLoop();
-    const { result } = this.#runner;
-    if (this.#interruption === undefined && result !== undefined) this.#resolve(result);
-    else if (this.#interruption?.result !== undefined) this.#resolve(this.#interruption.result);
-    else this.#reject(this.#interruption?.error ?? closed());
+    // What the guest printed is heard before the run's Promise is. A listener's error is its own, not the run's.
+    queueMicrotask(look);
+    // An exit that came with the timeout is told, or nobody would ever hear of it.
+    const told = result?.reason === 'kicked' ? (this.#interruption?.result ?? result) : result;
+    if (told !== undefined && (this.#interruption === undefined || this.#interruption.result !== undefined)) {
+      this.#resolve(told);
+    } else if (this.#interruption?.result !== undefined) {
+      this.#resolve(this.#interruption.result);
+    } else {
+      this.#reject(this.#interruption?.error ?? closed());
+    }
   }
 }

@@ -21,13 +21,13 @@ export type {
 /** The raw functions of an isolate: no arguments, no class, no conversion. */
 export interface IsolateFunctions {
   /** The next waiting vCPU as `number * 4096 + status`, or {@link NOBODY}. */
-  nextReady(): number;
+  readonly nextReady: () => number;
   /** The same after a short wait. */
-  awaitReady(): number;
+  readonly awaitReady: () => number;
   /** Runs the selected vCPU until there is something to do; the status. */
-  step(): number;
+  readonly step: () => number;
   /** Selects no vCPU. */
-  deselect(): void;
+  readonly deselect: () => void;
 }
 
 /** What {@link IsolateFunctions.nextReady} returns when no vCPU waits. */

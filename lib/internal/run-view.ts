@@ -30,7 +30,6 @@ export class RunView {
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
   readonly u64: BigUint64Array;
-  readonly f64: Float64Array;
   readonly data: DataView;
 
   /** Where the control page starts, in bytes. */
@@ -48,7 +47,6 @@ export class RunView {
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.u64 = new BigUint64Array(buffer);
-    this.f64 = new Float64Array(buffer);
     this.data = new DataView(buffer);
     this.control = controlOffset;
     this.access = new Uint32Array(buffer, controlOffset, HEAD_BYTES / 4);
@@ -58,7 +56,8 @@ export class RunView {
 
   /** Where the data of the port access is, in bytes. */
   get ioData(): number {
-    return Number(this.u64[RUN.io.dataOffset / 8]);
+    // The offset is 64 bits wide and far below 2^32; reading the low half allocates no bigint.
+    return this.u32[RUN.io.dataOffset / 4]!;
   }
 
   /** One element of 1, 2 or 4 bytes, little-endian; of other sizes the low 4 bytes at most. */

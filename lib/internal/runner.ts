@@ -31,14 +31,14 @@ type HandlerTable = Partial<Record<string, AnyHandler>>;
 /** What the native side gives for the hot path. */
 interface VcpuFunctions {
   /** Makes this vCPU the one that the isolate's `step` runs. */
-  select(): void;
-  complete(): number;
-  pages: ArrayBuffer;
-  controlOffset: number;
+  readonly select: () => void;
+  readonly complete: () => number;
+  readonly pages: ArrayBuffer;
+  readonly controlOffset: number;
 }
 
-/** The innermost runner on the stack: the vCPU that the isolate's `step` runs. */
-let selected: Runner | undefined;
+/** Selects the vCPU of the innermost runner on the stack: the one that the isolate's `step` runs. */
+let selectCurrent: (() => void) | undefined;
 
 /** The run of one vCPU. */
 export class Runner {
@@ -144,8 +144,8 @@ export class Runner {
   burst(): number {
     const { step, deselect } = isolateFunctions();
     // A handler may run another vCPU: when that is done, `step` means this one again.
-    const outer = selected;
-    selected = this;
+    const selectOuter = selectCurrent;
+    selectCurrent = this.#select;
     this.#select();
     try {
       for (;;) {
@@ -153,19 +153,15 @@ export class Runner {
         if (outcome !== GO_ON) return outcome as number;
       }
     } finally {
-      selected = outer;
-      if (outer === undefined) deselect();
-      else outer.#select();
+      selectCurrent = selectOuter;
+      (selectOuter ?? deselect)();
     }
   }
 
   /** Serves one status of the native loop. */
   dispatch(status: number): Outcome {
     this.sequence = (this.sequence + 1) | 0;
-    if (status >= STATUS_FLAG.POSTED) {
-      this.#takePosted();
-      status &= 0xff;
-    }
+    if (status >= STATUS_FLAG.POSTED) return this.#dispatchPosted(status & 0xff);
     switch (status) {
       case STATUS.deviceWrite:
         return this.#deviceWrite();
@@ -395,6 +391,19 @@ export class Runner {
     return write ? this.#writeElements(device, next) : this.#readElements(device, next);
   }
 
+  /** Posted writes come before the exit that came with them, which is served even if their device throws. */
+  #dispatchPosted(status: number): Outcome {
+    let failure: { error: unknown } | undefined;
+    try {
+      this.#takePosted();
+    } catch (error) {
+      failure = { error };
+    }
+    const outcome = this.dispatch(status);
+    if (failure !== undefined) throw failure.error;
+    return outcome;
+  }
+
   #takePosted(): void {
     const { view } = this;
     const count = Math.min(view.access[ACCESS.postedCount]!, POSTED.entries);
@@ -405,7 +414,7 @@ export class Runner {
       const size = view.u32[(entry + POSTED.size) / 4]!;
       const value = view.load64(entry + POSTED.data, size);
       // Nobody waits for a posted write, so a Promise of it has nobody to hold up either.
-      const written = writeDevice(device, view.f64[(entry + POSTED.offset) / 8]!, size, value);
+      const written = writeDevice(device, view.data.getFloat64(entry + POSTED.offset, true), size, value);
       if (isThenable<void>(written)) void written;
     }
   }

@@ -76,7 +76,7 @@ export class Bus {
       this.#vm.attachNative(this.#mmio, base, length, posted, model);
       return new Attachment(KEY, { base, length }, () => void this.#detach(base));
     }
-    const route = addDevice(device as Device);
+    const route = addDevice(device);
     this.#vm.attachScript(this.#mmio, base, length, posted, route);
     return new Attachment(KEY, { base, length }, () => {
       if (this.#detach(base)) forgetDevice(route);

@@ -1,4 +1,3 @@
-import { Cap } from '../generated/capabilities.ts';
 import { integer, options as checkOptions, string } from '../internal/check.ts';
 import { invalidArgValue } from '../internal/errors.ts';
 import { KEY } from '../internal/illegal.ts';
@@ -52,7 +51,7 @@ export class Kvm implements Disposable {
    * @param capability - One of {@link Cap}, or its number.
    * @throws `ERR_KVM_CLOSED`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`
    */
-  checkExtension(capability: Cap | number): boolean {
+  checkExtension(capability: number): boolean {
     return this.checkExtensionInt(capability) > 0;
   }
 
@@ -66,7 +65,7 @@ export class Kvm implements Disposable {
    * const recommended = kvm.checkExtensionInt(Cap.NrVcpus);
    * ```
    */
-  checkExtensionInt(capability: Cap | number): number {
+  checkExtensionInt(capability: number): number {
     return this.#native.checkExtension(integer('capability', capability, 0, 0xffff_ffff));
   }
 

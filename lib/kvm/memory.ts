@@ -14,7 +14,7 @@ import {
 import { invalidArgType, invalidArgValue } from '../internal/errors.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import type { NativeVm } from '../internal/native.ts';
-import { ViewSet } from '../internal/view-set.ts';
+import type { ViewSet } from '../internal/view-set.ts';
 import { MemoryRegion } from './memory-region.ts';
 
 /** Where a region's bytes come from: fresh memory, or a file of the host. */
@@ -99,15 +99,16 @@ export class GuestMemory {
     const size = aligned('options.size', checkSize('options.size', given.size));
     const readOnly = boolean('options.readOnly', given.readOnly ?? false);
     const logDirtyPages = boolean('options.logDirtyPages', given.logDirtyPages ?? false);
-    const slot = this.#vm.mapMemory({
-      ...checkBacking(given.backing ?? 'anonymous'),
-      slot: given.slot === undefined ? undefined : integer('options.slot', given.slot, 0, 0x7fff),
+    const { memfd, path, offset } = checkBacking(given.backing ?? 'anonymous');
+    const shared = boolean('options.shared', given.shared ?? false);
+    const slot = this.#vm.mapMemory(
+      given.slot === undefined ? -1 : integer('options.slot', given.slot, 0, 0x7fff),
       guestAddress,
-      size: integer('options.size', size, PAGE, 2 ** 52 - guestAddress),
-      shared: boolean('options.shared', given.shared ?? false),
-      readOnly,
-      logDirtyPages,
-    });
+      integer('options.size', size, PAGE, 2 ** 52 - guestAddress),
+      (memfd ? 1 : 0) | (shared ? 2 : 0) | (readOnly ? 4 : 0) | (logDirtyPages ? 8 : 0),
+      path,
+      offset,
+    );
     const place = { slot, guestAddress, size, readOnly, logDirtyPages };
     const region = new MemoryRegion(KEY, this.#vm, this.#views, place, () => this.#regions.delete(slot));
     this.#regions.set(slot, region);

@@ -17,7 +17,7 @@ import { enterAdopted } from '../internal/adoption.ts';
 import { BackgroundLane } from '../internal/background.ts';
 import { KvmError } from '../internal/errors.ts';
 import { staleExit } from '../internal/exits/base.ts';
-import { stepExit, type AnyExit } from '../internal/exits/set.ts';
+import { stepExit } from '../internal/exits/set.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import { Deadline, runSliced, runSync } from '../internal/lanes.ts';
 import { native, type NativeVcpu } from '../internal/native.ts';
@@ -197,7 +197,7 @@ export class Vcpu implements Disposable {
       return { kind: reason, ...rest } as StepInterruption;
     }
     const { sequence } = runner;
-    return stepExit(found.exit as AnyExit, () => {
+    return stepExit(found.exit, () => {
       if (runner.sequence !== sequence) throw staleExit();
     });
   }
@@ -471,5 +471,5 @@ function checkHandlers(handlers: unknown): AsyncHandlers {
     if (handler !== undefined)
       table[kind] = func(`handlers.${kind}`, handler as (...args: never[]) => unknown);
   }
-  return table as AsyncHandlers;
+  return table;
 }

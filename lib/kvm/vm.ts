@@ -1,4 +1,5 @@
 import { Cap } from '../generated/capabilities.ts';
+import { SYNC_REGS } from '../generated/run-page.ts';
 import {
   kvmClockData,
   kvmPitState2,
@@ -28,6 +29,9 @@ import { GuestMemory } from './memory.ts';
 import { Vcpu } from './vcpu.ts';
 
 export type { ClockData, Pit2State };
+
+/** Whether KVM keeps the registers in the shared page. */
+let hasSyncRegs: boolean | undefined;
 
 /** A guest write that an ioeventfd takes. */
 export type IoEventAddress =
@@ -80,7 +84,6 @@ export class Vm implements Disposable {
   readonly #native: NativeVm;
   readonly #views = new ViewSet();
   readonly #vcpus: Vcpu[] = [];
-  #hasSyncRegs: boolean | undefined;
 
   /** @internal */
   constructor(key: symbol, nativeVm: NativeVm) {
@@ -103,17 +106,24 @@ export class Vm implements Disposable {
   /**
    * Makes a vCPU (`KVM_CREATE_VCPU`).
    *
-   * @param id - Its APIC id; by default the number of vCPUs so far.
+   * @param id - Its APIC id; by default the lowest that none of {@link vcpus} has or had.
    * @throws `ERR_KVM_TOO_MANY_VCPUS`; `ERR_KVM_IOCTL` with `EEXIST` for an id that is taken; `ERR_KVM_CLOSED`
    */
-  createVcpu(id: number = this.#vcpus.length): Vcpu {
+  createVcpu(id: number = this.#freeId()): Vcpu {
     return this.#enter(this.#native.createVcpu(integer('id', id, 0, 0xffff_ffff)));
   }
 
+  #freeId(): number {
+    const taken = new Set(this.#vcpus.map((vcpu) => vcpu.id));
+    let id = 0;
+    while (taken.has(id)) id++;
+    return id;
+  }
+
   #enter(nativeVcpu: NativeVcpu): Vcpu {
-    // All x86 sets or none: what the page has room for is what the kernel knows.
-    this.#hasSyncRegs ??= (this.#native.checkExtension(Cap.SyncRegs) & 1) !== 0;
-    const vcpu = new Vcpu(KEY, this, nativeVcpu, this.#hasSyncRegs);
+    // A property of the host, asked once.
+    hasSyncRegs ??= (this.#native.checkExtension(Cap.SyncRegs) & SYNC_REGS.REGS) !== 0;
+    const vcpu = new Vcpu(KEY, this, nativeVcpu, hasSyncRegs);
     this.#vcpus.push(vcpu);
     return vcpu;
   }
@@ -123,12 +133,12 @@ export class Vm implements Disposable {
    *
    * @throws `ERR_KVM_CLOSED`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`
    */
-  checkExtension(capability: Cap | number): boolean {
+  checkExtension(capability: number): boolean {
     return this.checkExtensionInt(capability) > 0;
   }
 
   /** A capability's value for this machine. @throws As {@link checkExtension}. */
-  checkExtensionInt(capability: Cap | number): number {
+  checkExtensionInt(capability: number): number {
     return this.#native.checkExtension(integer('capability', capability, 0, 0xffff_ffff));
   }
 
@@ -139,7 +149,7 @@ export class Vm implements Disposable {
    * @param flags - What the capability documents; 0 on all that x86 has.
    * @throws `ERR_KVM_UNSUPPORTED` when the host lacks it, `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
    */
-  enableCap(capability: Cap | number, args: readonly (number | bigint)[] = [], flags = 0): void {
+  enableCap(capability: number, args: readonly (number | bigint)[] = [], flags = 0): void {
     const values = elements('args', args, 4).map((value, index) => u64(`args[${index}]`, value));
     const number = integer('capability', capability, 0, 0xffff_ffff);
     this.#native.enableCap(number, values, integer('flags', flags, 0, 0xffff_ffff));

@@ -168,7 +168,12 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
     unregisterIrqfd: [eventFd, oneOf(0, 4, 24)],
     registerIoevent: [eventFd, eventPlace, eventOptions],
     unregisterIoevent: [eventFd, eventPlace, eventOptions],
-    signalMsi: [fields({ addressLow: oneOf(0xfee0_0000, 0), addressHigh: u32, data: u32, deviceId: u32 })],
+    signalMsi: [
+      fields({ addressLow: oneOf(0xfee0_0000, 0), addressHigh: u32, data: u32, deviceId: u32 }, [
+        'addressLow',
+        'data',
+      ]),
+    ],
     getDirtyLog: [oneOf(0, 1, 2, 0x7fff)],
     ...closable,
   },

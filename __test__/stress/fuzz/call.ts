@@ -53,8 +53,8 @@ function callOf(member: Member): fc.Arbitrary<Call> {
 /** Closing ends the fun for those that come after, so it comes seldom. */
 function weightOf(member: Member): number {
   const closes = ['close', '[Symbol.dispose]', 'unmap', 'detach', 'transfer'];
-  if (closes.includes(keyText(member.key))) return 1;
-  return member.kind === 'getter' ? 2 : 6;
+  if (closes.includes(keyText(member.key))) return 4;
+  return member.kind === 'getter' ? 10 : 30;
 }
 
 /** Any call. */

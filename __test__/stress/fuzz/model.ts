@@ -44,8 +44,8 @@ export function startReal(): Real {
   const kvm = new Kvm();
   const vm = kvm.createVm();
   vm.memory.map({ guestAddress: 0x1000, size: 0x1000, slot: 0 });
-  // out dx, al; jmp to it: an exit, then the next one.
-  vm.memory.write(0x1000, Uint8Array.of(0xee, 0xeb, 0xfd));
+  // mov cx, 0x400; loop to itself; out dx, al; jmp to the start: an exit, some work, then the next one.
+  vm.memory.write(0x1000, Uint8Array.of(0xb9, 0x00, 0x04, 0xe2, 0xfe, 0xee, 0xeb, 0xf8));
   return { kvm, vm, vcpus: [], regions: [], eventFd: new EventFd(), attachments: [], runs: new Map() };
 }
 

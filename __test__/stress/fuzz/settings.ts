@@ -1,7 +1,7 @@
 /** How much is thrown, and from which seed: `npm run fuzz` says it by the environment. */
 
 /** What all property tests together throw in `npm test`. */
-const DEFAULT_CASES = 120_000;
+const DEFAULT_CASES = 110_000;
 
 function fromEnvironment(name: string, otherwise: () => number): number {
   const text = process.env[name];

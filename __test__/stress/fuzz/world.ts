@@ -44,12 +44,34 @@ export function enterGuest(vcpu: Vcpu): void {
   vcpu.setRegs({ rip: CODE, rax: 2, rbx: 2, rflags: 2, rsp: 0x7000 });
 }
 
+function makeInterruptControllers(vm: Vm, timer: boolean): void {
+  try {
+    vm.createIrqChip();
+    if (timer) vm.createPit2();
+  } catch (error) {
+    // Not every host has them.
+    if ((error as { code?: unknown }).code !== 'ERR_KVM_IOCTL') throw error;
+  }
+}
+
+/** What is closed is the same for all worlds. */
+const closed = (() => {
+  const kvm = new Kvm();
+  const closedKvm = new Kvm();
+  const vm = closedKvm.createVm();
+  const region = vm.memory.map({ guestAddress: 0, size: 0x1000 });
+  const vcpu = vm.createVcpu();
+  const eventFd = new EventFd();
+  for (const one of [vm, closedKvm, eventFd]) one.close();
+  return { kvm, closedKvm, vm, region, vcpu, eventFd };
+})();
+
 /** Live objects by class. */
 export class World {
   readonly kvm = new Kvm();
   readonly vm: Vm = this.kvm.createVm();
-  /** A machine that has no vCPU yet: some calls come before the first one. */
-  readonly emptyVm: Vm = this.kvm.createVm();
+  readonly #irqChip: boolean;
+  #emptyVm: Vm | undefined;
   readonly region: MemoryRegion;
   readonly spareRegion: MemoryRegion;
   readonly vcpu: Vcpu;
@@ -61,66 +83,59 @@ export class World {
   readonly debugExit = new DebugExit();
   readonly i8042 = new I8042();
   readonly cmos = new Cmos({ time: new Date(0) });
-  readonly closedKvm: Kvm;
-  readonly closedVm: Vm;
-  readonly closedVcpu: Vcpu;
-  readonly closedRegion: MemoryRegion;
-  readonly closedEventFd = new EventFd();
   /** What calls gave and has to be closed. */
   readonly #made = new Set<{ close(): void }>();
 
   /** @param irqChip - whether the machine has interrupt controllers, where the host can */
   constructor(irqChip = false) {
-    if (irqChip) this.#makeInterruptControllers();
+    this.#irqChip = irqChip;
+    if (irqChip) makeInterruptControllers(this.vm, true);
     this.region = this.vm.memory.map({ guestAddress: 0, size: RAM, logDirtyPages: true });
     this.spareRegion = this.vm.memory.map({ guestAddress: 0x10_0000, size: 0x2000, backing: 'memfd' });
     this.vm.memory.write(CODE, GUEST);
     this.vcpu = this.vm.createVcpu();
     enterGuest(this.vcpu);
     this.spareVcpu = this.vm.createVcpu();
-    this.vm.registerIoevent(this.eventFd, { port: 0x700 });
     this.attachment = this.vm.io.attach({ base: 0x600, length: 8 }, { read: () => 0 });
     this.vm.io.attach({ base: 0x3f8, length: 8 }, this.serial);
-    this.closedKvm = new Kvm();
-    this.closedVm = this.closedKvm.createVm();
-    this.closedRegion = this.closedVm.memory.map({ guestAddress: 0, size: 0x1000 });
-    this.closedVcpu = this.closedVm.createVcpu();
-    this.closedVm.close();
-    this.closedKvm.close();
-    this.closedEventFd.close();
   }
 
-  #makeInterruptControllers(): void {
-    try {
-      this.vm.createIrqChip();
-      this.vm.createPit2();
-      this.emptyVm.createIrqChip();
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 'ERR_KVM_IOCTL') throw error;
+  /** A machine that has no vCPU yet: some calls come before the first one. Made when wanted, since it costs. */
+  get emptyVm(): Vm {
+    if (this.#emptyVm === undefined) {
+      this.#emptyVm = closed.kvm.createVm();
+      if (this.#irqChip) makeInterruptControllers(this.#emptyVm, false);
+      else if (!this.eventFd.closed) this.#emptyVm.registerIoevent(this.eventFd, { port: 0x700 });
     }
+    return this.#emptyVm;
+  }
+
+  /** An EventFd that is closed. */
+  get closedEventFd(): EventFd {
+    return closed.eventFd;
   }
 
   /** The instances of a class: first those that work, then those that are closed. */
   instances(owner: string): readonly object[] {
     switch (owner) {
       case 'Kvm':
-        return [this.kvm, this.kvm, this.closedKvm];
+        return [this.kvm, this.kvm, closed.closedKvm];
       case 'Vm':
-        return [this.vm, this.vm, this.emptyVm, this.closedVm];
+        return [this.vm, this.vm, this.emptyVm, closed.vm];
       case 'Vcpu':
-        return [this.vcpu, this.vcpu, this.spareVcpu, this.closedVcpu];
+        return [this.vcpu, this.vcpu, this.spareVcpu, closed.vcpu];
       case 'GuestMemory':
-        return [this.vm.memory, this.vm.memory, this.closedVm.memory];
+        return [this.vm.memory, this.vm.memory, closed.vm.memory];
       case 'MemoryRegion':
-        return [this.region, this.spareRegion, this.closedRegion];
+        return [this.region, this.spareRegion, closed.region];
       case 'Bus':
-        return [this.vm.io, this.vm.mmio, this.closedVm.io];
+        return [this.vm.io, this.vm.mmio, closed.vm.io];
       case 'Attachment':
         return [this.attachment];
       case 'EventFd':
-        return [this.eventFd, this.eventFd, this.closedEventFd];
+        return [this.eventFd, this.eventFd, closed.eventFd];
       case 'KickHandle':
-        return [this.vcpu.kickHandle, KickHandle.from(this.closedVcpu.kickHandle.token)];
+        return [this.vcpu.kickHandle, KickHandle.from(closed.vcpu.kickHandle.token)];
       case 'RustDevice':
         return [this.serial, this.debugConsole, this.debugExit, this.i8042, this.cmos];
       case 'Serial':
@@ -173,7 +188,7 @@ export class World {
     for (const made of [...this.#made, this.serial, this.debugConsole]) made.close();
     for (const vcpu of this.vm.vcpus) vcpu.close();
     this.vm.close();
-    this.emptyVm.close();
+    this.#emptyVm?.close();
     this.kvm.close();
     this.eventFd.close();
   }

@@ -1,5 +1,14 @@
 /** Files behind guest memory that shrink under it, and faults that are nobody's of ours. */
-import { ftruncateSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -69,7 +78,10 @@ await main({
   async 'the guest runs in the background'() {
     const { vcpu, shrink } = withFile(true);
     let outs = 0;
-    const run = vcpu.runInBackground({ ioOut: () => void (++outs === 100 && shrink()) }, { timeoutMs: 20_000 });
+    const run = vcpu.runInBackground(
+      { ioOut: () => void (++outs === 100 && shrink()) },
+      { timeoutMs: 20_000 },
+    );
     await run.then(
       (end) => console.log(end.reason),
       (error: unknown) => console.log(said(error)),

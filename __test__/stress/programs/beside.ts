@@ -71,7 +71,9 @@ await main({
     const seen = String(Buffer.concat(await list.stdout.toArray()));
     outputs.push(/kvm|eventfd:vmhatch|vmhatch-guest/.test(seen) ? `the child has ${seen}` : 'clean');
     outputs.push(/SigBlk:\s*0+$/m.test(seen) ? 'unblocked' : seen);
-    const child = fork(new URL('./forked.ts', import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(new URL('./forked.ts', import.meta.url), {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     const [message] = (await once(child, 'message')) as [string];
     outputs.push(message);
     for (let round = 0; round < 20; round++) await promisify(exec)('true');
@@ -88,7 +90,7 @@ await main({
     vcpu.run({ ioOut: (exit) => void said.push(execFileSync('printf', [String(exit.value)]).toString()) });
     console.log(said.join(' '));
   },
-  async 'SIGUSR1'() {
+  async SIGUSR1() {
     const guest = counting();
     const sliced = machine('spin').vcpu;
     const run = sliced.runSliced();
@@ -146,7 +148,9 @@ await main({
     // What is kept is the end of it: the last numbers, without a gap.
     const whole = kept.subarray(written % 2, kept.length - (written % 2));
     const numbers = new Uint16Array(whole.slice().buffer);
-    const gaps = numbers.findIndex((value, index) => index > 0 && value !== ((numbers[index - 1]! + 1) & 0xffff));
+    const gaps = numbers.findIndex(
+      (value, index) => index > 0 && value !== ((numbers[index - 1]! + 1) & 0xffff),
+    );
     console.log('gaps', gaps);
   },
   async 'a flood after the listener has gone'() {

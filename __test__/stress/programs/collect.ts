@@ -32,9 +32,9 @@ function everything(background: boolean): { drawers: Map<string, unknown>; run: 
   const event = new EventFd();
   vm.registerIoevent(event, { port: 0x700 }, { length: 1 });
   const serial = new Serial({ interrupt: event });
-  const console_ = new DebugConsole();
+  const debug = new DebugConsole();
   vm.io.attach({ base: 0x3f8, length: 8 }, serial);
-  const attachment = vm.io.attach({ base: 0x402, length: 1 }, console_);
+  const attachment = vm.io.attach({ base: 0x402, length: 1 }, debug);
   const views = [vm.memory.view(0x1000, 64), vm.memory.view(0x10_0000, 0x4000), vm.memory.view(0x2000, 8)];
   const kick = vcpu.kickHandle;
   let exits = 0;
@@ -43,7 +43,7 @@ function everything(background: boolean): { drawers: Map<string, unknown>; run: 
     ? vcpu.runInBackground({ ioOut: (exit) => void (++exits === 2000 && exit.stop()) })
     : Promise.resolve(vcpu.run({ ioOut: (exit) => void (++exits === 20 && exit.stop()) }));
   const drawers = new Map<string, unknown>(
-    Object.entries({ kvm, vm, plain, memfd, vcpu, event, serial, console_, attachment, views, kick }),
+    Object.entries({ kvm, vm, plain, memfd, vcpu, event, serial, debug, attachment, views, kick }),
   );
   // A machine that is closed on the way ends its run with an error, which is right.
   return { drawers, run: run.catch(() => undefined) };
@@ -69,7 +69,8 @@ async function settle(before: Held): Promise<Held> {
     collect();
     await sleep(20);
     const now = held();
-    if (now.descriptors <= before.descriptors && now.maps <= before.maps && now.threads <= before.threads) break;
+    if (now.descriptors <= before.descriptors && now.maps <= before.maps && now.threads <= before.threads)
+      break;
   }
   return held();
 }

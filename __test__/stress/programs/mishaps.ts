@@ -1,5 +1,5 @@
 /** Mistakes that must stay small: a panic in native code, a listener that throws. */
-import { KvmError, Serial } from '../../../index.ts';
+import { Serial, type KvmError } from '../../../index.ts';
 import { native } from '../../../lib/internal/native.ts';
 import { machine, main, waitFor } from './machine.ts';
 

@@ -7,6 +7,9 @@ import { readAndTell } from './peer-guest.ts';
 
 const { answers } = workerData as { answers: boolean };
 const { vm, vcpu } = machine(readAndTell);
-vm.io.attach({ base: 0x500, length: 1 }, { read: () => (answers ? 0x2a : new Promise<number>(() => undefined)) });
+vm.io.attach(
+  { base: 0x500, length: 1 },
+  { read: () => (answers ? 0x2a : new Promise<number>(() => undefined)) },
+);
 parentPort?.on('message', (token: VcpuToken) => void Vcpu.adopt(token).run({ ioOut: () => undefined }));
 parentPort?.postMessage(vcpu.transfer(), []);

@@ -6,14 +6,24 @@ import { machine, main, sleep, startAt0x1000, waitFor, type Machine } from './ma
 import type { WorkerOrders } from './worker-entry.ts';
 
 /** Starts a Worker on the machine, waits until its JavaScript has seen some exits, and ends it. */
-async function terminate({ vcpu }: Machine, kind: WorkerOrders['kind'], exits = 1, thenMs = 0): Promise<void> {
+async function terminate(
+  { vcpu }: Machine,
+  kind: WorkerOrders['kind'],
+  exits = 1,
+  thenMs = 0,
+): Promise<void> {
   const counter = new Int32Array(new SharedArrayBuffer(4));
   const orders: WorkerOrders = { kind, token: vcpu.transfer(), counter };
   const worker = new Worker(new URL('./worker-entry.ts', import.meta.url), { workerData: orders });
   worker.on('error', (error) => {
     throw error;
   });
-  await waitFor('the exits of the Worker', () => Atomics.load(counter, 0) >= exits);
+  // On a machine with much else to do, ten seconds of exits are hot enough.
+  const late = performance.now() + 10_000;
+  await waitFor('the exits of the Worker', () => {
+    const seen = Atomics.load(counter, 0);
+    return seen >= exits || (seen > 50_000 && performance.now() > late);
+  });
   await sleep(thenMs);
   console.log('terminated', await worker.terminate());
 }

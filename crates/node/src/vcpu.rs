@@ -76,6 +76,12 @@ impl NativeVcpu {
         self.inner.kick();
     }
 
+    /// Takes back a kick that no run has seen.
+    #[napi(catch_unwind)]
+    pub fn unkick(&self) {
+        self.inner.unkick();
+    }
+
     /// How often it was kicked.
     #[napi(catch_unwind)]
     pub fn kicks(&self) -> f64 {

@@ -5,6 +5,7 @@ use crate::control::Status;
 use crate::thread_clock::block_other_signals;
 use crate::vcpu::Lane;
 use crate::{Error, ErrorCode, IsolatePort, VcpuCore};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
@@ -100,7 +101,9 @@ impl BackgroundRun {
         let port = self.vcpu.port();
         let mut lane = Lane::Background;
         loop {
-            let status = self.vcpu.run(lane);
+            // A panic must not end the thread unseen: somebody waits for this run.
+            let run = AssertUnwindSafe(|| self.vcpu.run(lane));
+            let status = catch_unwind(run).unwrap_or(Status::Failed as u32);
             if status == Status::Attention as u32 && lane == Lane::Background {
                 // The isolate is awake already; it does not need this vCPU.
                 continue;

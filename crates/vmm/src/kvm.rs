@@ -134,7 +134,7 @@ impl KvmCore {
     pub fn create_vm(&self, kind: u64, port: Arc<IsolatePort>) -> Result<Arc<VmCore>, Error> {
         self.with(|kvm| {
             let fd = retry(|| kvm.create_vm_with_type(kind)).ioctl("KVM_CREATE_VM")?;
-            Ok(VmCore::new(fd, kvm.get_max_vcpus() as u32, kvm.get_max_vcpu_id() as u32, port))
+            Ok(VmCore::new(fd, port))
         })
     }
 }

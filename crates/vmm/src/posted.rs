@@ -85,7 +85,7 @@ impl Posted {
             if let Some(claim) = routes.map(bus).lookup(entry.phys_addr, u64::from(size)) {
                 match claim.value {
                     Target::Native(device) => device.write(claim.offset, &entry.data[..size as usize]),
-                    Target::Script(script) if script.port.id == isolate => queue.push_back(PostedWrite {
+                    Target::Script(script) if script.isolate == isolate => queue.push_back(PostedWrite {
                         offset: claim.offset as f64,
                         data: entry.data,
                         route: script.route,

@@ -28,6 +28,8 @@ pub enum Target {
 pub struct ScriptDevice {
     /// The number in the isolate's table.
     pub(crate) route: u32,
+    /// The isolate's number, here so that the run loop need not follow another pointer for it.
+    pub(crate) isolate: u32,
     /// The isolate.
     pub(crate) port: Arc<IsolatePort>,
 }
@@ -35,7 +37,7 @@ pub struct ScriptDevice {
 impl ScriptDevice {
     /// Device `route` of an isolate.
     pub fn new(route: u32, port: Arc<IsolatePort>) -> Arc<Self> {
-        Arc::new(Self { route, port })
+        Arc::new(Self { route, isolate: port.id, port })
     }
 }
 

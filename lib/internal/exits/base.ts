@@ -1,7 +1,6 @@
 /** What all reused exit objects share. */
 import { bytes } from '../bytes.ts';
-import { KvmError } from '../errors.ts';
-import { invalidArgType, outOfRange } from '../errors.ts';
+import { KvmError, invalidArgType, outOfRange } from '../errors.ts';
 import type { RunView } from '../run-view.ts';
 
 /** What an exit object needs of the run that it belongs to. */

@@ -81,7 +81,7 @@ impl VcpuCore {
                 Counters::add(&counters.rust, 1);
                 self.serve(device, claim.offset, transfer, lane)
             }
-            Target::Script(script) if script.port.id == self.isolate_id() => {
+            Target::Script(script) if script.isolate == self.isolate_id() => {
                 Counters::add(&counters.javascript, 1);
                 let Transfer { size, count, data_offset, .. } = transfer;
                 self.pages.describe_access(script.route, claim.offset, size, count, data_offset);

@@ -16,7 +16,7 @@ pub(crate) use run_loop::Lane;
 
 use crate::control::Status;
 use crate::isolate::Reply;
-use crate::kick::Kick;
+use crate::kick::{Interrupted, Kick};
 use crate::registry::Registry;
 use crate::routes::Routes;
 use crate::thread_clock::install_handler;
@@ -199,6 +199,14 @@ impl VcpuCore {
     /// Ends the run in progress, or the next one. From any thread, without waiting.
     pub fn kick(&self) {
         self.kick.kick(self.pages.immediate_exit());
+    }
+
+    /// Takes a kick back that no run has seen, because the run that it was meant for has ended otherwise.
+    /// For the owner of the vCPU, while nobody runs it.
+    pub fn unkick(&self) {
+        if self.kick.take(self.pages.immediate_exit()) == Interrupted::Attention {
+            self.attention();
+        }
     }
 
     /// How often the vCPU was kicked.

@@ -80,7 +80,7 @@ impl VmCore {
                 self.has_zones.store(!zones.is_empty(), Ordering::SeqCst);
             }
             if let Some(Target::Script(script)) = removed {
-                self.posted.forget(script.port.id, script.route);
+                self.posted.forget(script.isolate, script.route);
             }
             Ok(())
         })

@@ -18,20 +18,13 @@ impl VmCore {
         // The descriptor's lock also makes check and insertion one step.
         self.with(|vm| {
             let slot = config.slot.unwrap_or_else(|| self.memory.free_slot());
-            let slots = vm.check_extension_raw(u64::from(kvm_bindings::KVM_CAP_NR_MEMSLOTS) as _);
-            if i64::from(slot) >= i64::from(slots) {
-                return Err(Error::new(
-                    ErrorCode::NoSlots,
-                    format!("this host has {slots} memory slots; slot {slot} does not exist"),
-                ));
-            }
             config
                 .guest_address
                 .checked_add(config.size)
                 .ok_or_else(|| Error::new(ErrorCode::Memory, "the region ends beyond the address space"))?;
             self.memory.check_free(slot, config.guest_address, config.size)?;
             let region = Arc::new(Region::new(config, slot)?);
-            set_slot(vm, &region, region.size)?;
+            set_slot(vm, &region, region.size).map_err(|error| slot_error(vm, slot, error))?;
             self.memory.insert(Arc::clone(&region)).inspect_err(|_| {
                 let _ = set_slot(vm, &region, 0);
             })?;
@@ -96,4 +89,17 @@ fn set_slot(vm: &VmFd, region: &Region, size: u64) -> Result<(), Error> {
     // SAFETY: the mapping behind the slot stays reserved until it is removed from KVM or the machine's
     // descriptor is closed: the region holds it, and retiring it replaces the pages, never the range.
     unsafe { vm.set_user_memory_region(request) }.ioctl("KVM_SET_USER_MEMORY_REGION")
+}
+
+/// What a refused slot means. How many there are is asked only now: it is a system call.
+fn slot_error(vm: &VmFd, slot: u32, error: Error) -> Error {
+    let slots = vm.check_extension_raw(u64::from(kvm_bindings::KVM_CAP_NR_MEMSLOTS) as _);
+    if i64::from(slot) < i64::from(slots) {
+        return error;
+    }
+    Error {
+        code: ErrorCode::NoSlots,
+        message: format!("this host has {slots} memory slots; slot {slot} does not exist"),
+        ..error
+    }
 }

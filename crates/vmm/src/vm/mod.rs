@@ -21,8 +21,6 @@ use zerocopy::FromBytes;
 pub struct VmCore {
     fd: Mutex<Option<VmFd>>,
     closed: AtomicBool,
-    max_vcpus: u32,
-    max_vcpu_id: u32,
     /// The guest's memory.
     pub memory: GuestMemory,
     routes: Mutex<Arc<Routes>>,
@@ -36,12 +34,10 @@ pub struct VmCore {
 }
 
 impl VmCore {
-    pub(crate) fn new(fd: VmFd, max_vcpus: u32, max_vcpu_id: u32, port: Arc<IsolatePort>) -> Arc<Self> {
+    pub(crate) fn new(fd: VmFd, port: Arc<IsolatePort>) -> Arc<Self> {
         Arc::new(Self {
             fd: Mutex::new(Some(fd)),
             closed: AtomicBool::new(false),
-            max_vcpus,
-            max_vcpu_id,
             memory: GuestMemory::default(),
             routes: Mutex::default(),
             generation: AtomicU64::new(0),
@@ -117,25 +113,36 @@ impl VmCore {
     /// [`ErrorCode::TooManyVcpus`], [`ErrorCode::Ioctl`] (`EEXIST` for an id that is taken).
     pub fn create_vcpu(self: &Arc<Self>, id: u32) -> Result<Arc<VcpuCore>, Error> {
         let (fd, run_size) = self.with(|vm| {
-            let mut vcpus = self.vcpus.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            vcpus.retain(|vcpu| vcpu.strong_count() > 0);
-            if vcpus.len() as u32 >= self.max_vcpus || id >= self.max_vcpu_id {
-                return Err(Error::new(
-                    ErrorCode::TooManyVcpus,
-                    format!("this host allows {} vCPUs, ids below {}", self.max_vcpus, self.max_vcpu_id),
-                ));
-            }
-            let fd = retry(|| vm.create_vcpu(u64::from(id))).ioctl("KVM_CREATE_VCPU")?;
+            let fd = retry(|| vm.create_vcpu(u64::from(id))).map_err(|error| match error.errno() {
+                libc::EINVAL => too_many_vcpus(vm),
+                errno => Error::os(ErrorCode::Ioctl, "KVM_CREATE_VCPU", errno),
+            })?;
             Ok((fd, vm.run_size()))
         })?;
         let vcpu = VcpuCore::new(Arc::clone(self), fd, id, run_size, Arc::clone(&self.port))?;
-        self.vcpus.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(Arc::downgrade(&vcpu));
+        let mut vcpus = self.vcpus.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        vcpus.retain(|vcpu| vcpu.strong_count() > 0);
+        vcpus.push(Arc::downgrade(&vcpu));
+        drop(vcpus);
         if self.is_closed() {
             // `close` took the list before this vCPU was on it.
             vcpu.close();
             return Err(Error::closed("Vm"));
         }
         Ok(vcpu)
+    }
+}
+
+/// What `EINVAL` of `KVM_CREATE_VCPU` means. The limits are asked only now: each is a system call.
+fn too_many_vcpus(vm: &VmFd) -> Error {
+    let limit = |capability: u32| vm.check_extension_raw(u64::from(capability) as _);
+    Error {
+        message: format!(
+            "this host allows {} vCPUs, ids below {}",
+            limit(kvm_bindings::KVM_CAP_MAX_VCPUS),
+            limit(kvm_bindings::KVM_CAP_MAX_VCPU_ID)
+        ),
+        ..Error::os(ErrorCode::TooManyVcpus, "KVM_CREATE_VCPU", libc::EINVAL)
     }
 }
 
