@@ -73,6 +73,7 @@ export function releaseLoop(): void {
 
 /** Attends to what waits for this isolate: output, accesses from other threads, background runs. */
 export function look(): void {
+  if (isolateFunctions().pending() === 0) return;
   try {
     lookAtAll();
   } catch (error) {

@@ -20,6 +20,8 @@ export type {
 
 /** The raw functions of an isolate: no arguments, no class, no conversion. */
 export interface IsolateFunctions {
+  /** Whether anything waits for the isolate: 1 or 0. */
+  readonly pending: () => number;
   /** The next waiting vCPU as `number * 4096 + status`, or {@link NOBODY}. */
   readonly nextReady: () => number;
   /** The same after a short wait. */

@@ -88,10 +88,8 @@ export class Vcpu implements Disposable {
   readonly id: number;
   /** The machine. */
   readonly vm: Vm;
-  /** The live general-purpose registers. */
-  readonly regs: RegisterView;
-  /** Ends runs, from any thread. */
-  readonly kickHandle: KickHandle;
+  #regs: RegisterView | undefined;
+  #kickHandle: KickHandle | undefined;
   readonly #native: NativeVcpu;
   readonly #runner: Runner;
   #closed = false;
@@ -104,12 +102,23 @@ export class Vcpu implements Disposable {
     this.id = nativeVcpu.id;
     this.vm = vm;
     this.#runner = new Runner(nativeVcpu, this, hasSyncRegs);
-    const [number, generation] = nativeVcpu.token();
-    this.kickHandle = new KickHandle(KEY, { vcpu: [number!, generation!] });
-    this.regs = makeRegisterView(KEY, {
+  }
+
+  /** The live general-purpose registers. */
+  get regs(): RegisterView {
+    return (this.#regs ??= makeRegisterView(KEY, {
       read: (index) => this.#readRegister(index),
       write: (index, value) => this.#writeRegister(index, value),
-    });
+    }));
+  }
+
+  /** Ends runs, from any thread. */
+  get kickHandle(): KickHandle {
+    if (this.#kickHandle === undefined) {
+      const [number, generation] = this.#native.token();
+      this.#kickHandle = new KickHandle(KEY, { vcpu: [number!, generation!] });
+    }
+    return this.#kickHandle;
   }
 
   // ---- running
@@ -446,7 +455,7 @@ export class Vcpu implements Disposable {
     if (this.#transferred) return;
     this.#native.close();
     this.#runner.onClose?.();
-    native().detach(this.#runner.view.buffer);
+    this.#native.releasePages(this.#runner.view.buffer);
   }
 
   /** Whether it is closed, or its machine. */

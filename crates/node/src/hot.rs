@@ -64,6 +64,13 @@ pub unsafe extern "C" fn resume(env: sys::napi_env, info: sys::napi_callback_inf
     null_mut()
 }
 
+/// Whether anything waits for this isolate: 1 or 0.
+pub unsafe extern "C" fn pending(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: made by `raw_function` with an IsolatePort.
+    let port = unsafe { callback_data::<IsolatePort>(env, info) };
+    number(env, u32::from(port.is_pending()))
+}
+
 /// The next vCPU that waits for this isolate, as `number * 4096 + status`, or all ones.
 pub unsafe extern "C" fn next_ready(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: made by `raw_function` with an IsolatePort.
@@ -102,12 +109,13 @@ fn find_ready(port: &IsolatePort) -> u32 {
     NOBODY
 }
 
-/// Makes the functions of the isolate: `nextReady`, `awaitReady`, `step` and `deselect`.
+/// Makes the functions of the isolate: `pending`, `nextReady`, `awaitReady`, `step` and `deselect`.
 #[napi(catch_unwind)]
 pub fn isolate_functions(env: Env) -> Result<Object<'static>> {
     let make = || -> std::result::Result<_, Error> {
         let port = port()?;
         Ok([
+            ("pending", raw_function(&env, pending, Arc::clone(&port))?),
             ("nextReady", raw_function(&env, next_ready, Arc::clone(&port))?),
             ("awaitReady", raw_function(&env, await_ready, Arc::clone(&port))?),
             ("step", raw_function(&env, step, Arc::clone(&port))?),

@@ -1,6 +1,7 @@
 //! What the addon knows of the JavaScript isolate whose thread it is on.
 
 use crate::error::guarded;
+use crate::raw::detach_buffer;
 use napi::bindgen_prelude::{Env, Function, JsValue, Result, Unknown};
 use napi::sys;
 use napi_derive::napi;
@@ -243,8 +244,7 @@ pub fn nanoseconds_per_cycle(env: Env) -> Result<f64> {
 #[napi(catch_unwind)]
 pub fn detach(env: Env, buffer: Unknown<'_>) -> Result<()> {
     guarded(&env, || {
-        // SAFETY: the value is an argument of the running callback.
-        unsafe { sys::napi_detach_arraybuffer(env.raw(), buffer.raw()) };
+        detach_buffer(&env, &buffer);
         Ok(())
     })
 }

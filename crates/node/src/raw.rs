@@ -1,7 +1,7 @@
 //! Raw Node-API where napi has no word for it: buffers over foreign memory, functions with a data pointer, and
 //! the bytes of a typed array that JavaScript lends for a call.
 
-use napi::bindgen_prelude::{Env, JsObjectValue, Object, Result, Uint8Array, Unknown};
+use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, Result, Uint8Array, Unknown};
 use napi::sys;
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
@@ -66,6 +66,12 @@ pub fn external_buffer<T>(
             format!("a view of {length} bytes could not be made (status {status}): ask for smaller windows"),
         )),
     }
+}
+
+/// Detaches an ArrayBuffer: its views become empty. `false` for one that cannot be detached.
+pub fn detach_buffer(env: &Env, buffer: &Unknown<'_>) -> bool {
+    // SAFETY: the value is an argument of the running callback.
+    unsafe { sys::napi_detach_arraybuffer(env.raw(), buffer.raw()) == sys::Status::napi_ok }
 }
 
 /// Makes a JavaScript function of `callback` with `owner` as its data: no arguments, no class, no conversion.

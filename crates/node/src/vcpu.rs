@@ -3,20 +3,30 @@
 use crate::error::{guarded, throw};
 use crate::hot;
 use crate::isolate::{add_run, port, remove_run};
-use crate::raw::{external_buffer, lent_bytes, raw_function, set, unknown};
+use crate::raw::{detach_buffer, external_buffer, lent_bytes, raw_function, set, unknown};
 use crate::vm::{NativeVm, copy};
 use napi::bindgen_prelude::{BigInt, Env, JsObjectValue, Object, Result, Uint8Array, Unknown};
 use napi_derive::napi;
+use std::cell::RefCell;
 use std::sync::Arc;
 use vmhatch_vmm::{
-    BackgroundRun, Error, ErrorCode, Registry, Resume, VcpuCore, copy_msrs, flatten_cpuid, parse_cpuid,
-    parse_msrs,
+    BackgroundRun, Error, ErrorCode, Exposure, Registry, Resume, VcpuCore, copy_msrs, flatten_cpuid,
+    parse_cpuid, parse_msrs,
 };
 
 /// One vCPU.
 #[napi]
 pub struct NativeVcpu {
-    pub(crate) inner: Arc<VcpuCore>,
+    inner: Arc<VcpuCore>,
+    /// The buffer that `functions` made over the shared pages.
+    exposure: RefCell<Option<Arc<Exposure>>>,
+}
+
+impl NativeVcpu {
+    /// The JavaScript side of a vCPU.
+    pub(crate) fn new(inner: Arc<VcpuCore>) -> Self {
+        Self { inner, exposure: RefCell::new(None) }
+    }
 }
 
 #[napi]
@@ -27,8 +37,10 @@ impl NativeVcpu {
         let make = || -> std::result::Result<_, Error> {
             let select = raw_function(&env, hot::select, Arc::clone(&self.inner))?;
             let complete = raw_function(&env, hot::complete, Arc::clone(&self.inner))?;
-            let pages = Arc::clone(&self.inner.pages);
-            let buffer = external_buffer(&env, pages.as_ptr(), pages.length(), pages)?;
+            let pages = &self.inner.pages;
+            let exposure = Arc::new(pages.expose()?);
+            let buffer = external_buffer(&env, pages.as_ptr(), pages.length(), Arc::clone(&exposure))?;
+            self.exposure.replace(Some(exposure));
             Ok((select, complete, buffer))
         };
         let (select, complete, buffer) = make().map_err(|error| throw(&env, &error))?;
@@ -62,6 +74,19 @@ impl NativeVcpu {
     #[napi(catch_unwind)]
     pub fn close(&self) {
         self.inner.close();
+    }
+
+    /// Detaches the buffer that `functions` made, after which the shared pages can be given back.
+    #[napi(catch_unwind)]
+    pub fn release_pages(&self, env: Env, pages: Unknown<'_>) -> Result<()> {
+        guarded(&env, || {
+            if detach_buffer(&env, &pages)
+                && let Some(exposure) = self.exposure.take()
+            {
+                exposure.end();
+            }
+            Ok(())
+        })
     }
 
     /// Whether it is closed, here or in another isolate.
@@ -209,7 +234,7 @@ pub fn adopt_vcpu(env: Env, number: u32, generation: u32) -> Result<NativeVcpu> 
         if !vcpu.adopt(port()?) {
             return Err(gone());
         }
-        Ok(NativeVcpu { inner: vcpu })
+        Ok(NativeVcpu::new(vcpu))
     })
 }
 

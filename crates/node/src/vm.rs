@@ -79,7 +79,7 @@ impl NativeVm {
         guarded(&env, || {
             let vcpu = self.inner.create_vcpu(id)?;
             vcpu.set_isolate(port()?);
-            Ok(NativeVcpu { inner: vcpu })
+            Ok(NativeVcpu::new(vcpu))
         })
     }
 
@@ -88,6 +88,7 @@ impl NativeVm {
     /// Adds a region and returns its slot. Flat arguments: reading an object's properties costs more than the call.
     /// `flags`: 1 memfd, 2 shared, 4 read-only, 8 dirty log; a negative slot is the lowest free one.
     #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments, reason = "one flat call; lib/kvm gives it a shape")]
     pub fn map_memory(
         &self,
         env: Env,

@@ -95,6 +95,8 @@ pub struct IsolatePort {
     waker: Mutex<Option<Waker>>,
     /// Whether a wake-up is under way.
     woken: AtomicBool,
+    /// Whether anything waits: what a run that comes back asks, before it looks.
+    pending: AtomicBool,
     accesses: Mutex<VecDeque<Access>>,
     /// Numbers of JavaScript devices that nobody uses any more.
     released: Mutex<Vec<u32>>,
@@ -115,6 +117,7 @@ impl IsolatePort {
             thread: ThreadClock::with(|clock| clock.thread()),
             waker: Mutex::new(Some(waker)),
             woken: AtomicBool::new(false),
+            pending: AtomicBool::new(false),
             accesses: Mutex::default(),
             released: Mutex::default(),
             ready: Mutex::default(),
@@ -127,6 +130,7 @@ impl IsolatePort {
     /// Notes that something waits. The isolate's own thread looks for itself when its run comes back;
     /// others wake it, once until it has looked.
     pub(crate) fn notify(&self) {
+        self.pending.store(true, Ordering::SeqCst);
         if ThreadClock::with(|clock| clock.thread()) != self.thread {
             self.wake();
         }
@@ -134,6 +138,7 @@ impl IsolatePort {
 
     /// Wakes the isolate's event loop, once until it has looked.
     pub(crate) fn wake(&self) {
+        self.pending.store(true, Ordering::SeqCst);
         if self.woken.swap(true, Ordering::SeqCst) {
             return;
         }
@@ -143,10 +148,17 @@ impl IsolatePort {
         }
     }
 
+    /// Whether anything waits for the isolate.
+    #[inline]
+    pub fn is_pending(&self) -> bool {
+        self.pending.load(Ordering::SeqCst)
+    }
+
     /// Called by the isolate before it looks: what comes from now on wakes it again. Gives the numbers of JavaScript
     /// devices that nobody uses any more.
     pub fn begin_look(&self) -> Vec<u32> {
         self.woken.store(false, Ordering::SeqCst);
+        self.pending.store(false, Ordering::SeqCst);
         std::mem::take(&mut *self.released.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 

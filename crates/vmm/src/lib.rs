@@ -35,7 +35,7 @@ pub use kvm::KvmCore;
 pub use memory::{Backing, GuestMemory, RegionConfig, ViewGuard};
 pub use registry::Registry;
 pub use routes::{Bus, Claim, ScriptDevice, Target};
-pub use vcpu::{RunPages, VcpuCore};
+pub use vcpu::{Exposure, RunPages, VcpuCore};
 pub use vm::{IoEvent, VmCore};
 pub use vmhatch_devices::{DeviceState, Ignore};
 pub use wire::{IRQCHIP_SIZE, copy_msrs, flatten_cpuid, parse_cpuid, parse_msrs};

@@ -47,21 +47,33 @@ export function reasonName(reason: number): string {
   return KINDS[reason] ?? 'unknown';
 }
 
-/** The reused exit objects of one vCPU. */
+/** The reused exit objects of one vCPU, each made when it is first needed: most vCPUs see few kinds. */
 export class ExitSet {
-  readonly ioOut: IoOut;
-  readonly ioIn: IoIn;
-  readonly mmioRead: MmioRead;
-  readonly mmioWrite: MmioWrite;
+  #ioOut: IoOut | undefined;
+  #ioIn: IoIn | undefined;
+  #mmioRead: MmioRead | undefined;
+  #mmioWrite: MmioWrite | undefined;
   readonly #owner: ExitOwner;
   readonly #others = new Map<OtherExit['kind'], OtherExit>();
 
   constructor(owner: ExitOwner) {
     this.#owner = owner;
-    this.ioOut = new IoOut(owner);
-    this.ioIn = new IoIn(owner);
-    this.mmioRead = new MmioRead(owner);
-    this.mmioWrite = new MmioWrite(owner);
+  }
+
+  get ioOut(): IoOut {
+    return (this.#ioOut ??= new IoOut(this.#owner));
+  }
+
+  get ioIn(): IoIn {
+    return (this.#ioIn ??= new IoIn(this.#owner));
+  }
+
+  get mmioRead(): MmioRead {
+    return (this.#mmioRead ??= new MmioRead(this.#owner));
+  }
+
+  get mmioWrite(): MmioWrite {
+    return (this.#mmioWrite ??= new MmioWrite(this.#owner));
   }
 
   /** The exit that is no access, as the page says. */

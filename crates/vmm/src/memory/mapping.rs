@@ -30,6 +30,9 @@ pub enum Backing {
     },
 }
 
+/// From this size on a mapping is kept out of child processes, in bytes.
+const LARGE: usize = 1 << 20;
+
 /// One reserved range of the address space, readable and writable as long as this value lives.
 #[derive(Debug)]
 pub struct Mapping {
@@ -90,10 +93,12 @@ impl Mapping {
             file_end: (offset as u64).saturating_add(length as u64),
             backing: Mutex::new(Contents::Live { file }),
         };
-        // A child process between fork and exec has no business with guest memory, and copying its page
-        // tables makes every spawn slow.
-        // SAFETY: the range was mapped just above and is ours.
-        unsafe { libc::madvise(address, length, libc::MADV_DONTFORK) };
+        if length >= LARGE {
+            // A child process between fork and exec has no business with guest memory, and copying the page
+            // tables of much of it makes every spawn slow.
+            // SAFETY: the range was mapped just above and is ours.
+            unsafe { libc::madvise(address, length, libc::MADV_DONTFORK) };
+        }
         if watched {
             mapping.watch = Some(sigbus::watch(mapping.address as usize, length)?);
         }

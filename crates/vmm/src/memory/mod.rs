@@ -117,15 +117,18 @@ impl GuestMemory {
         Some(region)
     }
 
-    /// Gives all memory back to the host; addresses that others still hold stay harmless.
-    pub(crate) fn close(&self) {
+    /// Gives all memory back to the host; addresses that others still hold stay harmless. `unused` says that no vCPU
+    /// is inside the guest and none will be: then a region that no view holds either is simply unmapped.
+    pub(crate) fn close(&self, unused: bool) {
         let mut guard = self.write_guard();
         guard.closed = true;
         guard.map = None;
-        for region in &guard.list {
-            region.mapping.retire();
+        for region in std::mem::take(&mut guard.list) {
+            if !unused || Arc::strong_count(&region) > 1 {
+                region.mapping.retire();
+                guard.retired.push(region);
+            }
         }
-        guard.retired = std::mem::take(&mut guard.list);
     }
 
     /// Fails for a guest access that came as MMIO though a file is mapped there: its pages are gone. (Other hosts

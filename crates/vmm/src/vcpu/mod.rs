@@ -11,7 +11,7 @@ mod pages;
 mod run_loop;
 mod state;
 
-pub use pages::RunPages;
+pub use pages::{Exposure, RunPages};
 pub(crate) use run_loop::Lane;
 
 use crate::control::Status;
@@ -196,17 +196,24 @@ impl VcpuCore {
         drop(self.enter());
     }
 
+    /// Whether a closed vCPU has let go of its descriptor: a run elsewhere does so when it comes back.
+    pub(crate) fn has_let_go(&self) -> bool {
+        self.enter().is_some_and(|gate| gate.local().fd.is_none())
+    }
+
     /// Ends the run in progress, or the next one. From any thread, without waiting.
     pub fn kick(&self) {
-        self.kick.kick(self.pages.immediate_exit());
+        self.pages.pinned(|immediate_exit| self.kick.kick(immediate_exit));
     }
 
     /// Takes a kick back that no run has seen, because the run that it was meant for has ended otherwise.
     /// For the owner of the vCPU, while nobody runs it.
     pub fn unkick(&self) {
-        if self.kick.take(self.pages.immediate_exit()) == Interrupted::Attention {
-            self.attention();
-        }
+        self.pages.pinned(|immediate_exit| {
+            if self.kick.take(immediate_exit) == Interrupted::Attention {
+                self.kick.attention(immediate_exit);
+            }
+        });
     }
 
     /// How often the vCPU was kicked.
@@ -216,7 +223,7 @@ impl VcpuCore {
 
     /// Brings the run back to its isolate, which then goes on.
     pub(crate) fn attention(&self) {
-        self.kick.attention(self.pages.immediate_exit());
+        self.pages.pinned(|immediate_exit| self.kick.attention(immediate_exit));
     }
 
     /// The isolate whose handlers serve this vCPU.

@@ -3,6 +3,11 @@
 //!
 //! # Rules
 //!
+//! The pages are given back as soon as nobody can reach them: the vCPU has let go of its descriptor, and every
+//! buffer that JavaScript had over them is detached ([`Exposure`]). Until both hold, KVM's part is replaced by
+//! fresh pages instead. A kick comes from any thread at any time and writes one byte here, so it pins the pages
+//! while it does.
+//!
 //! JavaScript can write any byte at any time. So nothing read from here decides where Rust reads or writes
 //! before it is checked, every field is read once (volatile), and no reference into the pages is ever made
 //! but to atomics.
@@ -11,8 +16,8 @@ use crate::control::{Control, Counters};
 use crate::{Error, ErrorCode};
 use kvm_bindings::kvm_run;
 use std::ptr::null_mut;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 const PAGE: usize = 4096;
 
@@ -38,7 +43,21 @@ pub(crate) struct MmioExit {
 pub struct RunPages {
     start: *mut u8,
     run_size: usize,
-    retired: Mutex<bool>,
+    holders: Mutex<Holders>,
+    /// Set before the pages go; a kick that sees it does nothing.
+    gone: AtomicBool,
+    /// Kicks that are writing at this moment.
+    pins: AtomicUsize,
+}
+
+/// Who can still reach the pages.
+#[derive(Default)]
+struct Holders {
+    /// The vCPU has let go of its descriptor: no run and no ioctl uses the pages any more.
+    let_go: bool,
+    /// Buffers of JavaScript's over the pages.
+    exposures: usize,
+    unmapped: bool,
 }
 
 // SAFETY: the pages are shared with the kernel and JavaScript by design; all access is volatile or atomic.
@@ -65,7 +84,13 @@ impl RunPages {
         if start == libc::MAP_FAILED {
             return Err(failed());
         }
-        let pages = Self { start: start.cast(), run_size, retired: Mutex::new(false) };
+        let pages = Self {
+            start: start.cast(),
+            run_size,
+            holders: Mutex::default(),
+            gone: AtomicBool::new(false),
+            pins: AtomicUsize::new(0),
+        };
         // SAFETY: MAP_FIXED replaces the first part of the range that was reserved just above.
         let run = unsafe {
             libc::mmap(
@@ -80,8 +105,6 @@ impl RunPages {
         if run == libc::MAP_FAILED {
             return Err(failed());
         }
-        // SAFETY: the range is ours.
-        unsafe { libc::madvise(start, length, libc::MADV_DONTFORK) };
         Ok(pages)
     }
 
@@ -228,11 +251,41 @@ impl RunPages {
         }
     }
 
-    /// Puts fresh pages over KVM's, which lets go of the vCPU's file. Views that JavaScript still holds
-    /// read zeros of their own. Only for a vCPU that nobody runs.
+    fn holders(&self) -> MutexGuard<'_, Holders> {
+        self.holders.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Notes that JavaScript gets a buffer over the pages.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Closed`] when the pages are gone.
+    pub fn expose(self: &Arc<Self>) -> Result<Exposure, Error> {
+        let mut holders = self.holders();
+        if holders.unmapped {
+            return Err(Error::closed("Vcpu"));
+        }
+        holders.exposures += 1;
+        Ok(Exposure { pages: Arc::clone(self), ended: AtomicBool::new(false) })
+    }
+
+    fn end_exposure(&self) {
+        let mut holders = self.holders();
+        holders.exposures -= 1;
+        if holders.let_go && holders.exposures == 0 {
+            self.unmap(&mut holders);
+        }
+    }
+
+    /// The vCPU has let go of its descriptor. KVM's pages go, which lets go of the vCPU's file; a view that
+    /// JavaScript still holds reads zeros of its own from then on.
     pub(crate) fn retire(&self) {
-        let mut retired = self.retired.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if std::mem::replace(&mut *retired, true) {
+        let mut holders = self.holders();
+        if std::mem::replace(&mut holders.let_go, true) {
+            return;
+        }
+        if holders.exposures == 0 {
+            self.unmap(&mut holders);
             return;
         }
         // SAFETY: MAP_FIXED replaces a part of the range that this value owns.
@@ -247,11 +300,55 @@ impl RunPages {
             )
         };
     }
+
+    fn unmap(&self, holders: &mut Holders) {
+        if std::mem::replace(&mut holders.unmapped, true) {
+            return;
+        }
+        self.gone.store(true, Ordering::SeqCst);
+        while self.pins.load(Ordering::SeqCst) > 0 {
+            std::hint::spin_loop();
+        }
+        // SAFETY: the range was made by `map`. No run uses it (the vCPU has let go, or this is the last owner), no
+        // buffer covers it, and no kick is writing: those that come find `gone`.
+        unsafe { libc::munmap(self.start.cast(), self.length()) };
+    }
+
+    /// Lets a kick write to the pages, unless they are gone. Both sides are sequentially consistent: either the
+    /// kick sees `gone`, or whoever sets it sees the pin and waits the few instructions that it lasts.
+    pub(crate) fn pinned(&self, kick: impl FnOnce(&AtomicU8)) {
+        self.pins.fetch_add(1, Ordering::SeqCst);
+        if !self.gone.load(Ordering::SeqCst) {
+            kick(self.immediate_exit());
+        }
+        self.pins.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Drop for RunPages {
     fn drop(&mut self) {
-        // SAFETY: the range was made by `map` and nobody holds its address any more.
-        unsafe { libc::munmap(self.start.cast(), self.length()) };
+        let mut holders = std::mem::take(&mut *self.holders());
+        self.unmap(&mut holders);
+    }
+}
+
+/// A buffer of JavaScript's over the pages, from when it is made until it is detached or collected.
+pub struct Exposure {
+    pages: Arc<RunPages>,
+    ended: AtomicBool,
+}
+
+impl Exposure {
+    /// The buffer is detached: nothing of JavaScript's reaches the pages through it. Twice is quiet.
+    pub fn end(&self) {
+        if !self.ended.swap(true, Ordering::SeqCst) {
+            self.pages.end_exposure();
+        }
+    }
+}
+
+impl Drop for Exposure {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -69,16 +69,19 @@ impl VmCore {
             return;
         }
         let vcpus = std::mem::take(&mut *self.vcpus.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let mut unused = true;
         for vcpu in vcpus.iter().filter_map(Weak::upgrade) {
             vcpu.close();
+            unused &= vcpu.has_let_go();
         }
         self.replace_routes(|routes| {
             *routes = Routes::default();
             Ok(())
         })
         .unwrap_or_default();
-        self.memory.close();
+        // The machine goes before its memory, which no vCPU may be using when it is unmapped.
         self.lock().take();
+        self.memory.close(unused);
     }
 
     /// `KVM_CHECK_EXTENSION` on the machine.
