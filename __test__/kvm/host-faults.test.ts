@@ -81,9 +81,9 @@ const cases: Case[] = [
   },
   {
     title: 'memory slots run out',
-    faults: { VMHATCH_CAPS: '10=2' },
+    faults: { VMHATCH_CAPS: '10=2', VMHATCH_FAULTS: `KVM_SET_USER_MEMORY_REGION=${EINVAL}*2+2` },
     scenario: 'memory slots',
-    says: '0\n1\nERR_KVM_NO_SLOTS - -\nERR_KVM_NO_SLOTS - -\n0\n',
+    says: `0\n1\n${`ERR_KVM_NO_SLOTS ${EINVAL} KVM_SET_USER_MEMORY_REGION\n`.repeat(2)}0\n`,
   },
   {
     title: 'a region that the kernel refuses leaves nothing behind',
@@ -93,9 +93,9 @@ const cases: Case[] = [
   },
   {
     title: 'vCPUs run out',
-    faults: { VMHATCH_CAPS: '66=2,128=8' },
+    faults: { VMHATCH_CAPS: '66=2,128=8', VMHATCH_FAULTS: `KVM_CREATE_VCPU=${EINVAL}*2+2` },
     scenario: 'vcpus',
-    says: '0\n1\nERR_KVM_TOO_MANY_VCPUS - -\nERR_KVM_TOO_MANY_VCPUS - -\n',
+    says: `0\n1\n${`ERR_KVM_TOO_MANY_VCPUS ${EINVAL} KVM_CREATE_VCPU\n`.repeat(2)}`,
   },
   {
     title: 'a runtime without external buffers: the error says what to do, and copies work',

@@ -7,9 +7,12 @@ import { readAndTell } from './peer-guest.ts';
 
 const { answers } = workerData as { answers: boolean };
 const { vm, vcpu } = machine(readAndTell);
+// Kept, because a Promise that nobody can settle any more is collected, and its access then answered for it.
+const owed: ((value: number) => void)[] = [];
 vm.io.attach(
   { base: 0x500, length: 1 },
-  { read: () => (answers ? 0x2a : new Promise<number>(() => undefined)) },
+  { read: () => (answers ? 0x2a : new Promise<number>((resolve) => void owed.push(resolve))) },
 );
 parentPort?.on('message', (token: VcpuToken) => void Vcpu.adopt(token).run({ ioOut: () => undefined }));
 parentPort?.postMessage(vcpu.transfer(), []);
+process.on('exit', () => owed.length);

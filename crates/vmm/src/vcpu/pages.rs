@@ -105,6 +105,9 @@ impl RunPages {
         if run == libc::MAP_FAILED {
             return Err(failed());
         }
+        // As guest memory: a child process that shared them would take them from the run loop.
+        // SAFETY: the range is ours.
+        unsafe { libc::madvise(start, length, libc::MADV_DONTFORK) };
         Ok(pages)
     }
 
