@@ -205,13 +205,12 @@ export class Runner {
   /** Completes the open access, for callers outside of a run. */
   settleNow(): void {
     if (this.handling || !this.hasOpenAccess || this.view.u8.length === 0) return;
-    if (this.#settle() !== GO_ON || this.#afterAccess.length > 0) throw busy();
+    if (this.#settle() !== GO_ON) throw busy();
   }
 
   /** Completes the last access, open or not: a port write may be complete only now. */
   completeNow(): void {
-    const status = this.#settle();
-    if (status !== GO_ON) throw busy();
+    if (this.#settle() === ENDED) throw busy();
   }
 
   /** Whether state writes wait for the open access. */
@@ -263,7 +262,7 @@ export class Runner {
     this.#current = undefined;
     if (this.#afterAccess.length > 0 && !this.allowsPromises) {
       const outcome = this.#settle();
-      if (outcome !== GO_ON) return outcome;
+      if (outcome === ENDED) return outcome;
     }
     return this.#stopRequested ? ENDED : GO_ON;
   }
@@ -277,7 +276,7 @@ export class Runner {
           return GO_ON;
         case STATUS.pending:
           // The access has another part: its exit comes first, the changes wait for it.
-          return GO_ON;
+          return PAUSE;
         case STATUS.attention:
           look();
           break;
@@ -329,7 +328,7 @@ export class Runner {
   #deviceRead(): Outcome {
     const { view } = this;
     const device = deviceAt(view.access[ACCESS.route]!);
-    if (device?.read === undefined && device?.read64 === undefined) return GO_ON;
+    if (device === undefined) return GO_ON;
     const size = view.access[ACCESS.size]!;
     const count = view.access[ACCESS.count]!;
     if (size > 4 || count > 1 || device.read === undefined) return this.#readElements(device, 0);

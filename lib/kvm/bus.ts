@@ -1,5 +1,5 @@
 import type { Device } from '../devices/device.ts';
-import { boolean, integer, object, options as checkOptions } from '../internal/check.ts';
+import { boolean, func, integer, object, options as checkOptions, property } from '../internal/check.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import { addDevice, forgetDevice } from '../internal/isolate.ts';
 import type { NativeVm } from '../internal/native.ts';
@@ -76,6 +76,7 @@ export class Bus {
       this.#vm.attachNative(this.#mmio, base, length, posted, model);
       return new Attachment(KEY, { base, length }, () => void this.#detach(base));
     }
+    checkDevice(device);
     const route = addDevice(device);
     this.#vm.attachScript(this.#mmio, base, length, posted, route);
     return new Attachment(KEY, { base, length }, () => {
@@ -117,5 +118,13 @@ export class Attachment implements Disposable {
   /** Gives the range up at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.detach();
+  }
+}
+
+/** A device's methods are looked at once, so that a mistake is reported here and not at the guest's first access. */
+function checkDevice(device: Device): void {
+  for (const name of ['read', 'write', 'read64', 'write64', 'save', 'restore'] as const) {
+    const method = property('device', device, name);
+    if (method !== undefined) func(`device.${name}`, method as () => void);
   }
 }

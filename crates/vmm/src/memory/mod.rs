@@ -11,6 +11,7 @@ pub use mapping::{Backing, Mapping};
 pub use region::{Region, RegionConfig, ViewGuard};
 
 use crate::{Error, ErrorCode};
+use memchr::memmem::Finder;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use vm_memory::bitmap::AtomicBitmap;
@@ -218,7 +219,11 @@ impl GuestMemory {
     ///
     /// [`ErrorCode::Closed`].
     pub fn find(&self, pattern: &[u8], start: u64, end: u64) -> Result<Option<u64>, Error> {
-        let Some(&first) = pattern.first() else { return Ok(None) };
+        if pattern.is_empty() {
+            return Ok(None);
+        }
+        // Linear whatever the guest put there: it must not choose how long the host searches.
+        let finder = Finder::new(pattern);
         for (run_start, run_end) in self.runs(start, end)? {
             let mut buffer = vec![0; FIND_CHUNK + pattern.len() - 1];
             let mut at = run_start;
@@ -226,13 +231,8 @@ impl GuestMemory {
                 let length = (buffer.len() as u64).min(run_end - at) as usize;
                 let chunk = &mut buffer[..length];
                 self.read(at, chunk)?;
-                let mut from = 0;
-                while let Some(offset) = chunk[from..].iter().position(|byte| *byte == first) {
-                    let candidate = from + offset;
-                    if chunk[candidate..].starts_with(pattern) {
-                        return Ok(Some(at + candidate as u64));
-                    }
-                    from = candidate + 1;
+                if let Some(offset) = finder.find(chunk) {
+                    return Ok(Some(at + offset as u64));
                 }
                 at += FIND_CHUNK as u64;
             }

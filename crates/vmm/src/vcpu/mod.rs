@@ -16,7 +16,7 @@ pub(crate) use run_loop::Lane;
 
 use crate::control::Status;
 use crate::isolate::Reply;
-use crate::kick::{Interrupted, Kick};
+use crate::kick::{Interrupted, Kick, shutting_down};
 use crate::registry::Registry;
 use crate::routes::Routes;
 use crate::thread_clock::install_handler;
@@ -86,6 +86,9 @@ unsafe impl Sync for VcpuCore {}
 // SAFETY: as above; KVM allows a vCPU to move between threads.
 unsafe impl Send for VcpuCore {}
 
+/// How often closing looks for the gate of a runner that is just leaving it.
+const RELEASE_PATIENCE: u32 = 200;
+
 /// The right to use the vCPU, until it is dropped.
 pub(crate) struct Gate<'a>(&'a VcpuCore);
 
@@ -106,7 +109,8 @@ impl Drop for Gate<'_> {
             vcpu.gate.store(false, Ordering::SeqCst);
             return;
         }
-        vcpu.gate.store(false, Ordering::SeqCst);
+        // No locked instruction here, once an exit: `close` looks more than once instead.
+        vcpu.gate.store(false, Ordering::Release);
         // Closed between the look and the release: whoever takes the gate now cleans up.
         if vcpu.closed.load(Ordering::SeqCst) {
             drop(vcpu.enter());
@@ -153,6 +157,10 @@ impl VcpuCore {
             vm,
         });
         Registry::global().fill(number, &vcpu);
+        if shutting_down() {
+            // Made too late to be kicked with the others.
+            vcpu.kick();
+        }
         Ok(vcpu)
     }
 
@@ -192,8 +200,16 @@ impl VcpuCore {
             return;
         }
         self.kick();
-        // Leaving the gate of a closed vCPU lets go of the descriptor.
-        drop(self.enter());
+        // Leaving the gate of a closed vCPU lets go of the descriptor. A runner that is just leaving may have
+        // looked before we closed, and its release may reach us some cycles late: give it those. One that is
+        // inside the guest looks when it comes back.
+        for _ in 0..RELEASE_PATIENCE {
+            if let Some(gate) = self.enter() {
+                drop(gate);
+                return;
+            }
+            std::hint::spin_loop();
+        }
     }
 
     /// Whether a closed vCPU has let go of its descriptor: a run elsewhere does so when it comes back.

@@ -123,9 +123,6 @@ impl VcpuCore {
             {
                 return status;
             }
-            if shutting_down() {
-                return Status::Kicked;
-            }
             match self.enter_guest(local, clock, lane) {
                 Pass::Again if lane != Lane::Complete && self.has_urgent_writes() => {
                     return Status::Attention;
@@ -208,6 +205,11 @@ impl VcpuCore {
             // EAGAIN: the vCPU waited for its startup interrupt and was woken.
             libc::EINTR | libc::EAGAIN => {
                 let found = self.kick.take(self.pages.immediate_exit());
+                if shutting_down() {
+                    // For good: the byte stays set, so no entry goes further than this.
+                    self.kick.again(self.pages.immediate_exit());
+                    return Pass::Return(Status::Kicked);
+                }
                 if lane == Lane::Complete {
                     self.rearm(found);
                     self.pages.set_open_access(false);

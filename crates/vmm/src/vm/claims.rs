@@ -20,14 +20,14 @@ impl VmCore {
         let mut next = Routes::clone(&current);
         change(&mut next)?;
         *current = Arc::new(next);
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.hot.generation.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
     /// Counts the changes of the claims.
     #[inline]
     pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.hot.generation.load(Ordering::Acquire)
     }
 
     pub(crate) fn routes(&self) -> Arc<Routes> {
@@ -37,7 +37,7 @@ impl VmCore {
     /// Whether KVM collects writes for this machine.
     #[inline]
     pub(crate) fn has_zones(&self) -> bool {
-        self.has_zones.load(Ordering::Relaxed)
+        self.hot.has_zones.load(Ordering::Relaxed)
     }
 
     /// Claims a range for a device.
@@ -77,7 +77,7 @@ impl VmCore {
             if let Some(index) = zones.iter().position(|zone| zone.0 == bus && zone.1 == base) {
                 let (_, _, length) = zones.remove(index);
                 let _ = vm.unregister_coalesced_mmio(io_address(bus, base), length as u32);
-                self.has_zones.store(!zones.is_empty(), Ordering::SeqCst);
+                self.hot.has_zones.store(!zones.is_empty(), Ordering::SeqCst);
             }
             if let Some(Target::Script(script)) = removed {
                 self.posted.forget(script.isolate, script.route);
@@ -103,7 +103,7 @@ impl VmCore {
             claim.base,
             claim.length,
         ));
-        self.has_zones.store(true, Ordering::SeqCst);
+        self.hot.has_zones.store(true, Ordering::SeqCst);
         Ok(())
     }
 }

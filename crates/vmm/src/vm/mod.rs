@@ -17,6 +17,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use zerocopy::FromBytes;
 
+/// What every exit looks at, on one cache line.
+#[derive(Default)]
+#[repr(C, align(64))]
+struct Hot {
+    /// Counts the changes of the claims.
+    generation: AtomicU64,
+    /// Whether KVM collects writes for the machine.
+    has_zones: AtomicBool,
+}
+
 /// One virtual machine.
 pub struct VmCore {
     fd: Mutex<Option<VmFd>>,
@@ -24,10 +34,9 @@ pub struct VmCore {
     /// The guest's memory.
     pub memory: GuestMemory,
     routes: Mutex<Arc<Routes>>,
-    generation: AtomicU64,
+    hot: Hot,
     /// Zones that KVM collects, by claim; their ring lives in every vCPU's mapping.
     zones: Mutex<Vec<(Bus, u64, u64)>>,
-    has_zones: AtomicBool,
     pub(crate) posted: Posted,
     vcpus: Mutex<Vec<Weak<VcpuCore>>>,
     port: Arc<IsolatePort>,
@@ -40,9 +49,8 @@ impl VmCore {
             closed: AtomicBool::new(false),
             memory: GuestMemory::default(),
             routes: Mutex::default(),
-            generation: AtomicU64::new(0),
+            hot: Hot::default(),
             zones: Mutex::default(),
-            has_zones: AtomicBool::new(false),
             posted: Posted::default(),
             vcpus: Mutex::default(),
             port,
