@@ -125,19 +125,6 @@ You are in a hall. A door leads north, stairs lead down.
 By the light of the lamp you find a chest of gold. You win!
 `,
   },
-  shell: {
-    input: 'hello\necho a guest speaks\nadd 7 8\nquit\n',
-    output: `A tiny shell. Type help.
-> hello
-Hello from the guest!
-> echo a guest speaks
-a guest speaks
-> add 7 8
-15
-> quit
-Bye.
-`,
-  },
 };
 /** Those that need a firmware, or never end by themselves; examples-terminal.test.ts has more of them. */
 const others = ['kick', 'seabios'];
@@ -165,7 +152,7 @@ for (const [name, { input, output }] of Object.entries(deterministic)) {
   });
 }
 
-test.serial('adventure and shell: quit ends them, and so does the end of the input', async (t) => {
+test.serial('adventure: quit ends it, and so does the end of the input', async (t) => {
   if (!hasKvm(t)) return;
   const hall = 'You are in a hall. A door leads north, stairs lead down.\n';
   const begin = `The Cellar: a small adventure. Type help.\n\n${hall}> look\n${hall}`;
@@ -174,21 +161,16 @@ test.serial('adventure and shell: quit ends them, and so does the end of the inp
     t.is(stdout, `${begin}> quit\nGoodbye.\n`);
     t.is(code, 0);
   }
-  const { code, stdout } = await runExample(t, 'shell', { input: '' });
-  t.is(stdout, 'A tiny shell. Type help.\n> \n> quit\nBye.\n');
-  t.is(code, 0);
 });
 
-test.serial('adventure and shell: an interrupt while they wait for input ends them', async (t) => {
+test.serial('adventure: an interrupt while it waits for input ends it', async (t) => {
   if (!hasKvm(t)) return;
-  for (const name of ['adventure', 'shell']) {
-    const { child, outcome, printed } = startExample(t, name);
-    await printed('> ');
-    child.kill('SIGINT');
-    const { code, signal, stdout, stderr } = await outcome;
-    t.deepEqual({ code, signal, stderr }, { code: 130, signal: null, stderr: '' });
-    t.true(stdout.endsWith('> \n'), stdout);
-  }
+  const { child, outcome, printed } = startExample(t, 'adventure');
+  await printed('> ');
+  child.kill('SIGINT');
+  const { code, signal, stdout, stderr } = await outcome;
+  t.deepEqual({ code, signal, stderr }, { code: 130, signal: null, stderr: '' });
+  t.true(stdout.endsWith('> \n'), stdout);
 });
 
 test.serial('kick: the first guest is kicked, the second runs until the interrupt', async (t) => {

@@ -14,9 +14,8 @@ function guestAddress(u32: Uint32Array, low: number): number {
   return u32[low]! + u32[low + 1]! * 2 ** 32;
 }
 
-export class IoOut extends ExitObject {
-  readonly kind = 'ioOut' as const;
-
+/** What both directions of port accesses have. */
+abstract class PortExit extends ExitObject {
   get port(): number {
     return this.live.u16[PORT]!;
   }
@@ -28,6 +27,21 @@ export class IoOut extends ExitObject {
   get count(): number {
     return this.live.u32[IO_COUNT]!;
   }
+}
+
+/** What both directions of memory accesses have. */
+abstract class MemoryExit extends ExitObject {
+  get address(): number {
+    return guestAddress(this.live.u32, ADDRESS_LOW);
+  }
+
+  get size(): number {
+    return this.live.u32[MMIO_LENGTH]!;
+  }
+}
+
+export class IoOut extends PortExit {
+  readonly kind = 'ioOut' as const;
 
   get value(): number {
     return this.live.load(this.live.ioData, this.size);
@@ -44,20 +58,8 @@ export class IoOut extends ExitObject {
   }
 }
 
-export class IoIn extends ExitObject {
+export class IoIn extends PortExit {
   readonly kind = 'ioIn' as const;
-
-  get port(): number {
-    return this.live.u16[PORT]!;
-  }
-
-  get size(): 1 | 2 | 4 {
-    return this.live.u8[RUN.io.size] as 1 | 2 | 4;
-  }
-
-  get count(): number {
-    return this.live.u32[IO_COUNT]!;
-  }
 
   /** A number answers every element; bytes answer all of them. */
   reply(answer: number | Uint8Array): void {
@@ -78,16 +80,8 @@ export class IoIn extends ExitObject {
   }
 }
 
-export class MmioRead extends ExitObject {
+export class MmioRead extends MemoryExit {
   readonly kind = 'mmioRead' as const;
-
-  get address(): number {
-    return guestAddress(this.live.u32, ADDRESS_LOW);
-  }
-
-  get size(): number {
-    return this.live.u32[MMIO_LENGTH]!;
-  }
 
   reply(answer: number | bigint | Uint8Array): void {
     this.owner.checkCurrent(this);
@@ -107,16 +101,8 @@ export class MmioRead extends ExitObject {
   }
 }
 
-export class MmioWrite extends ExitObject {
+export class MmioWrite extends MemoryExit {
   readonly kind = 'mmioWrite' as const;
-
-  get address(): number {
-    return guestAddress(this.live.u32, ADDRESS_LOW);
-  }
-
-  get size(): number {
-    return this.live.u32[MMIO_LENGTH]!;
-  }
 
   get value(): number {
     return this.live.load(MMIO_DATA, this.size);
