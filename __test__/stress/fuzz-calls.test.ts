@@ -56,5 +56,5 @@ test('every call succeeds or throws a typed error, and the process goes on', asy
   const missed = members.filter(({ name }) => !succeeded.has(name) && !neverSucceeds(name));
   if (missed.length > 0) t.log(`never succeeded: ${missed.map(({ name }) => name).join(', ')}`);
   // A few may be unlucky, or beyond the host; many would mean that arguments.ts is wrong about what they take.
-  if (made >= 80_000) t.true(missed.length < 6);
+  if (made >= 80_000) t.true(missed.length < 12);
 });

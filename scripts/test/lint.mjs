@@ -5,7 +5,7 @@ import { run } from '../shared/process.mjs';
 export const lint = {
   name: 'lint',
   about: 'oxlint (type-aware) and clippy, warnings are errors',
-  needs: ['install'],
+  needs: ['install', 'build'],
   async run(report) {
     report.check('oxlint', await run('oxlint', ['--deny-warnings']));
     // The release profile shares build scripts and procedural macros with the build that follows.

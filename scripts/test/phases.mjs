@@ -1,4 +1,5 @@
-// The phases of npm test, in the order they run: what fails soonest and costs least comes first.
+// The phases of npm test, in the order they run: what fails soonest and costs least comes first. The lint comes after
+// the build, because it looks at types and those of the addon are made there.
 import { ava, node24 } from './ava.mjs';
 import { build } from './build.mjs';
 import { docs } from './docs.mjs';
@@ -19,4 +20,4 @@ import { types } from './types.mjs';
  */
 
 /** @type {readonly Phase[]} */
-export const phases = [install, format, lint, build, types, house, rust, ava, node24, packageTests, docs];
+export const phases = [install, format, build, lint, types, house, rust, ava, node24, packageTests, docs];
