@@ -21,7 +21,7 @@ if (process.argv.includes('--help') || process.argv.includes('-h')) {
 
 Installs the tools (npm ci) and builds the addon and dist/, where they are not up to date. Then shows:
   1. vmhatch doctor: what this host can run
-  2. examples/hello.ts: the exits of a first guest, as they are handled
+  2. examples/hello.ts and its guest's exits, as they are handled
   3. examples/seabios.ts: a real firmware's debug log
   4. vmhatch bench: a latency table, in ${benchSeconds} seconds
 
@@ -83,8 +83,11 @@ if (doctor.ending === kvmUnavailable || !existsSync('/dev/kvm')) {
 }
 if (!doctor.ok) failures.push(`doctor: ${doctor.ending}`);
 
-heading('hello', 'examples/hello.ts: a guest of twelve bytes, its exits as they are handled');
+heading('hello', 'examples/hello.ts: a guest of twelve bytes adds two numbers');
 await show('hello', example('hello'));
+say(dim('the same guest with vmhatch run --trace --registers: its exits as they are handled'));
+const guest = inRoot('crates/test-guests/guests/add-numbers.bin');
+await show('trace', [cli, 'run', '--trace', '--registers', guest]);
 
 heading(
   'firmware',
