@@ -9,7 +9,7 @@ import type { RunView } from './run-view.ts';
 
 const VALID = RUN.validRegs / 4;
 const DIRTY = RUN.dirtyRegs / 4;
-const FIRST = RUN.syncRegs.regs / 8;
+const FIRST = RUN.syncRegs.regs;
 
 /** What the page needs of the run that it belongs to. */
 interface PageOwner {
@@ -74,13 +74,13 @@ export class RegisterPage {
   }
 
   get(index: number): bigint {
-    return this.#view.u64[FIRST + index]!;
+    return this.#view.data.getBigUint64(FIRST + index * 8, true);
   }
 
   /** Writes one register. */
   write(index: number, value: bigint, inHandler: boolean): void {
     this.load(inHandler);
-    this.#view.u64[FIRST + index] = value;
+    this.#view.data.setBigUint64(FIRST + index * 8, value, true);
     this.store(inHandler);
   }
 

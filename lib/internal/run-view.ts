@@ -27,9 +27,7 @@ export const ACCESS = {
 export class RunView {
   readonly buffer: ArrayBuffer;
   readonly u8: Uint8Array;
-  readonly u16: Uint16Array;
   readonly u32: Uint32Array;
-  readonly u64: BigUint64Array;
   readonly data: DataView;
 
   /** Where the control page starts, in bytes. */
@@ -44,9 +42,7 @@ export class RunView {
   constructor(buffer: ArrayBuffer, controlOffset: number) {
     this.buffer = buffer;
     this.u8 = new Uint8Array(buffer);
-    this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
-    this.u64 = new BigUint64Array(buffer);
     this.data = new DataView(buffer);
     this.control = controlOffset;
     this.access = new Uint32Array(buffer, controlOffset, HEAD_BYTES / 4);
@@ -63,7 +59,7 @@ export class RunView {
   /** One element of 1, 2 or 4 bytes, little-endian; of other sizes the low 4 bytes at most. */
   load(at: number, size: number): number {
     if (size === 1) return this.u8[at]!;
-    if (size === 2) return this.u16[at >>> 1]!;
+    if (size === 2) return this.data.getUint16(at, true);
     if (size >= 4) return this.data.getUint32(at, true);
     return this.u8[at]! | (this.u8[at + 1]! << 8) | (this.u8[at + 2]! << 16);
   }
@@ -98,7 +94,7 @@ export class RunView {
 
   /** A counter of the control page. */
   counter(offset: number): bigint {
-    return this.u64[(this.control + offset) / 8] ?? 0n;
+    return this.u8.length === 0 ? 0n : this.data.getBigUint64(this.control + offset, true);
   }
 
   /** Where posted write `index` starts, in bytes. */

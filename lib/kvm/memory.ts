@@ -50,6 +50,12 @@ export interface MapOptions {
 }
 
 const PAGE = 4096;
+
+/** Where scalars are made into bytes and back. One for all machines: nothing runs between its two uses. */
+const scratch = new DataView(new ArrayBuffer(8));
+const scratchBytes: readonly Uint8Array[] = [1, 2, 4, 8].map(
+  (length) => new Uint8Array(scratch.buffer, 0, length),
+);
 const KEYS = ['guestAddress', 'size', 'backing', 'shared', 'readOnly', 'logDirtyPages', 'slot'] as const;
 
 /**
@@ -67,15 +73,12 @@ export class GuestMemory {
   readonly #vm: NativeVm;
   readonly #views: ViewSet;
   readonly #regions = new Map<number, MemoryRegion>();
-  readonly #scratch = new DataView(new ArrayBuffer(8));
-  readonly #scratchBytes: readonly Uint8Array[];
 
   /** @internal */
   constructor(key: symbol, vm: NativeVm, views: ViewSet) {
     checkKey(key);
     this.#vm = vm;
     this.#views = views;
-    this.#scratchBytes = [1, 2, 4, 8].map((length) => new Uint8Array(this.#scratch.buffer, 0, length));
   }
 
   /**
@@ -236,31 +239,31 @@ export class GuestMemory {
 
   /** Writes one byte. @throws As {@link read}. */
   writeUint8(address: number, value: number): void {
-    this.#scratch.setUint8(0, integer('value', value, 0, 0xff));
-    this.write(address, this.#scratchBytes[0]!);
+    scratch.setUint8(0, integer('value', value, 0, 0xff));
+    this.write(address, scratchBytes[0]!);
   }
 
   /** Writes 16 bits, little-endian. @throws As {@link read}. */
   writeUint16(address: number, value: number): void {
-    this.#scratch.setUint16(0, integer('value', value, 0, 0xffff), true);
-    this.write(address, this.#scratchBytes[1]!);
+    scratch.setUint16(0, integer('value', value, 0, 0xffff), true);
+    this.write(address, scratchBytes[1]!);
   }
 
   /** Writes 32 bits, little-endian. @throws As {@link read}. */
   writeUint32(address: number, value: number): void {
-    this.#scratch.setUint32(0, integer('value', value, 0, 0xffff_ffff), true);
-    this.write(address, this.#scratchBytes[2]!);
+    scratch.setUint32(0, integer('value', value, 0, 0xffff_ffff), true);
+    this.write(address, scratchBytes[2]!);
   }
 
   /** Writes 64 bits, little-endian. @throws As {@link read}. */
   writeBigUint64(address: number, value: number | bigint): void {
-    this.#scratch.setBigUint64(0, u64('value', value), true);
-    this.write(address, this.#scratchBytes[3]!);
+    scratch.setBigUint64(0, u64('value', value), true);
+    this.write(address, scratchBytes[3]!);
   }
 
   #load(address: number, sizeIndex: number): DataView {
-    this.#vm.readMemory(checkAddress('address', address), this.#scratchBytes[sizeIndex]!);
-    return this.#scratch;
+    this.#vm.readMemory(checkAddress('address', address), scratchBytes[sizeIndex]!);
+    return scratch;
   }
 
   /** A length for which a buffer may be made: of memory that exists. */

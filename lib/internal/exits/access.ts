@@ -3,7 +3,6 @@ import { RUN } from '../../generated/run-page.ts';
 import type { IoInExit, IoOutExit, MmioReadExit, MmioWriteExit } from '../../kvm/exits.ts';
 import { ExitObject, checkAnswer, checkAnswer64, checkAnswerBytes } from './base.ts';
 
-const PORT = RUN.io.port / 2;
 const IO_COUNT = RUN.io.count / 4;
 const ADDRESS_LOW = RUN.mmio.physAddr / 4;
 const MMIO_LENGTH = RUN.mmio.len / 4;
@@ -17,7 +16,7 @@ function guestAddress(u32: Uint32Array, low: number): number {
 /** What both directions of port accesses have. */
 abstract class PortExit extends ExitObject {
   get port(): number {
-    return this.live.u16[PORT]!;
+    return this.live.data.getUint16(RUN.io.port, true);
   }
 
   get size(): 1 | 2 | 4 {
