@@ -26,7 +26,7 @@ export type {
   Interruption,
   RunResult,
 } from './lib/kvm/handlers.ts';
-export { KickHandle, type VcpuToken } from './lib/kvm/kick.ts';
+export { KickHandle, type KickToken, type VcpuToken } from './lib/kvm/kick.ts';
 export { Kvm } from './lib/kvm/kvm.ts';
 export { MemoryRegion, type RegionPlace } from './lib/kvm/memory-region.ts';
 export { GuestMemory, type Backing, type MapOptions } from './lib/kvm/memory.ts';

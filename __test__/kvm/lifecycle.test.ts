@@ -178,7 +178,7 @@ test('a closed Vcpu says so; its machine and its siblings live on', async (t) =>
   vcpu.close();
   vcpu[Symbol.dispose]();
   await allClosed(t, vcpuUses(vcpu));
-  t.throws(() => Vcpu.adopt(token), { code: 'ERR_KVM_TOKEN' });
+  t.throws(() => Vcpu.adopt({ ...token, offer: 1 }), { code: 'ERR_KVM_TOKEN' });
   const sibling = vm.createVcpu(5);
   sibling.setSregs({ cs: { base: 0n, selector: 0 } });
   sibling.setRegs({ rip: 0x1000, rflags: 2 });

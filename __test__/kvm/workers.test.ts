@@ -73,10 +73,13 @@ test('a token is good for one adoption', (t) => {
 
 test('what was not transferred cannot be adopted', (t) => {
   const { vm, vcpu } = boot(t, 'hlt-loop');
-  t.throws(() => Vcpu.adopt(vcpu.kickHandle.token), { code: 'ERR_KVM_TOKEN' });
-  t.throws(() => Vcpu.adopt({ vcpu: [0xffff_ffff, 0] }), { code: 'ERR_KVM_TOKEN' });
+  t.throws(() => Vcpu.adopt({ ...vcpu.kickHandle.token, offer: 1 }), { code: 'ERR_KVM_TOKEN' });
+  t.throws(() => Vcpu.adopt({ vcpu: [0xffff_ffff, 0], offer: 1 }), { code: 'ERR_KVM_TOKEN' });
   t.throws(() => Vcpu.adopt({} as never), { code: 'ERR_INVALID_ARG_TYPE' });
   const token = vcpu.transfer();
+  // Who may kick it may not take it.
+  t.throws(() => Vcpu.adopt(vcpu.kickHandle.token as never), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.throws(() => Vcpu.adopt({ ...token, offer: token.offer + 1 }), { code: 'ERR_KVM_TOKEN' });
   vm.close();
   t.throws(() => Vcpu.adopt(token), { code: 'ERR_KVM_TOKEN' });
 });

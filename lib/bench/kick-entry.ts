@@ -1,10 +1,10 @@
 /** The Worker that kicks: a few milliseconds after each order, so that the guest is well inside its loop. */
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { KickHandle, type VcpuToken } from '../../index.ts';
+import { KickHandle, type KickToken } from '../../index.ts';
 
 export interface KickOrders {
-  readonly token: VcpuToken;
+  readonly token: KickToken;
   /** 0: wait, 1: kick, 2: end. */
   readonly word: Int32Array<SharedArrayBuffer>;
   /** `process.hrtime.bigint()` right before the last kick. */

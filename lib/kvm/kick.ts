@@ -2,10 +2,16 @@ import { elements, integer, object, property } from '../internal/check.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import { native } from '../internal/native.ts';
 
-/** Names a vCPU in messages between threads: plain data, to be posted. */
-export interface VcpuToken {
-  /** Its number in this process, and which use of that number it is. */
+/** Names a vCPU in messages between threads: plain data, to be posted. Good for kicks. */
+export interface KickToken {
+  /** The vCPU's number in this process, and which use of that number it is. */
   readonly vcpu: readonly [number: number, generation: number];
+}
+
+/** The right to adopt a vCPU, once: plain data, to be posted. */
+export interface VcpuToken extends KickToken {
+  /** The number of the transfer. */
+  readonly offer: number;
 }
 
 /** @internal Reads a token that came from who knows where. */
@@ -30,11 +36,11 @@ export function tokenNumbers(name: string, value: unknown): [number, number] {
  */
 export class KickHandle {
   /** Plain data that names the vCPU: post it to another thread and give it to {@link KickHandle.from}. */
-  readonly token: VcpuToken;
+  readonly token: KickToken;
   readonly #numbers: readonly [number, number];
 
   /** @internal */
-  constructor(key: symbol, token: VcpuToken) {
+  constructor(key: symbol, token: KickToken) {
     checkKey(key);
     this.token = token;
     this.#numbers = [...token.vcpu];
@@ -45,7 +51,7 @@ export class KickHandle {
    *
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` for what is no token.
    */
-  static from(token: VcpuToken): KickHandle {
+  static from(token: KickToken): KickHandle {
     const [number, generation] = tokenNumbers('token', token);
     return new KickHandle(KEY, { vcpu: [number, generation] });
   }

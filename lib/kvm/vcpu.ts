@@ -433,9 +433,9 @@ export class Vcpu implements Disposable {
     this.#checkUsable();
     if (this.#runner.running) throw busy();
     this.#runner.settleNow();
-    this.#native.offer();
+    const offer = this.#native.offer();
     this.#transferred = true;
-    return this.kickHandle.token;
+    return { ...this.kickHandle.token, offer };
   }
 
   /**
@@ -445,7 +445,8 @@ export class Vcpu implements Disposable {
    */
   static adopt(token: VcpuToken): Vcpu {
     const [number, generation] = tokenNumbers('token', token);
-    return enterAdopted(native().adoptVcpu(number, generation));
+    const offer = integer('token.offer', property('token', token, 'offer'), 1, 0xffff_ffff);
+    return enterAdopted(native().adoptVcpu(number, generation, offer));
   }
 
   /** Ends its run and closes it. Twice is quiet. */

@@ -143,7 +143,9 @@ function vcpuCommands(index: number): fc.Arbitrary<Command>[] {
   const transfer = command(
     `${name}.transfer`,
     async (model, real) => {
-      await expect(`${name}.transfer`, use(model, index), () => real.vcpus[index]!.transfer());
+      await expect(`${name}.transfer`, use(model, index), () => {
+        real.tokens.set(index, real.vcpus[index]!.transfer());
+      });
       if (model.vcpus[index] === 'open') model.vcpus[index] = 'transferred';
     },
     has,
@@ -153,8 +155,8 @@ function vcpuCommands(index: number): fc.Arbitrary<Command>[] {
     async (model, real) => {
       const expected = model.vmOpen && model.vcpus[index] === 'transferred' ? undefined : 'ERR_KVM_TOKEN';
       await expect(`Vcpu.adopt(${name})`, expected, () => {
-        const adopted = Vcpu.adopt(real.vcpus[index]!.kickHandle.token);
-        real.vcpus[index] = adopted;
+        const never = { ...real.vcpus[index]!.kickHandle.token, offer: 1 };
+        real.vcpus[index] = Vcpu.adopt(real.tokens.get(index) ?? never);
       });
       if (expected === undefined) model.vcpus[index] = 'open';
     },

@@ -5,6 +5,7 @@ import {
   type Attachment,
   type MemoryRegion,
   type RunResult,
+  type VcpuToken,
   type Vcpu,
   type Vm,
 } from 'vmhatch';
@@ -34,6 +35,8 @@ export interface Real {
   readonly attachments: Attachment[];
   /** The runs under way, by index of the vCPU. */
   readonly runs: Map<number, Promise<RunResult>>;
+  /** What the last transfer of each vCPU gave. */
+  readonly tokens: Map<number, VcpuToken>;
 }
 
 export function startModel(): Model {
@@ -46,7 +49,16 @@ export function startReal(): Real {
   vm.memory.map({ guestAddress: 0x1000, size: 0x1000, slot: 0 });
   // mov cx, 0x400; loop to itself; out dx, al; jmp to the start: an exit, some work, then the next one.
   vm.memory.write(0x1000, Uint8Array.of(0xb9, 0x00, 0x04, 0xe2, 0xfe, 0xee, 0xeb, 0xf8));
-  return { kvm, vm, vcpus: [], regions: [], eventFd: new EventFd(), attachments: [], runs: new Map() };
+  return {
+    kvm,
+    vm,
+    vcpus: [],
+    regions: [],
+    eventFd: new EventFd(),
+    attachments: [],
+    runs: new Map(),
+    tokens: new Map(),
+  };
 }
 
 export async function endReal(real: Real): Promise<void> {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 
-import { EventFd, Kvm, Serial, type Vcpu, type VcpuToken } from '../../../index.ts';
+import { EventFd, Kvm, Serial, type Vcpu, type KickToken } from '../../../index.ts';
 import { guestProgram, machine, main, startAt0x1000 } from './machine.ts';
 import { held } from './resources.ts';
 
@@ -75,7 +75,7 @@ await main({
     const tokens = vcpus.map((vcpu) => vcpu.kickHandle.token);
     const stop = new Int32Array(new SharedArrayBuffer(4));
     const worker = new Worker(new URL('./kick-entry.ts', import.meta.url), {
-      workerData: { tokens, stop } satisfies { tokens: VcpuToken[]; stop: Int32Array },
+      workerData: { tokens, stop } satisfies { tokens: KickToken[]; stop: Int32Array },
     });
     const until = performance.now() + 3000;
     const kicked = vcpus.map(() => 0);

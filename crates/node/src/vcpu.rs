@@ -121,9 +121,9 @@ impl NativeVcpu {
         Err(throw(&env, &error))
     }
 
-    /// Offers the vCPU to another isolate.
+    /// Offers the vCPU to another isolate; the offer's number.
     #[napi(catch_unwind)]
-    pub fn offer(&self, env: Env) -> Result<()> {
+    pub fn offer(&self, env: Env) -> Result<u32> {
         guarded(&env, || self.inner.offer())
     }
 
@@ -227,11 +227,11 @@ impl NativeVcpu {
 
 /// Takes a vCPU that another isolate offered.
 #[napi(catch_unwind)]
-pub fn adopt_vcpu(env: Env, number: u32, generation: u32) -> Result<NativeVcpu> {
+pub fn adopt_vcpu(env: Env, number: u32, generation: u32, offer: u32) -> Result<NativeVcpu> {
     guarded(&env, || {
         let gone = || Error::new(ErrorCode::Token, "the token was used before, or its vCPU is gone");
         let vcpu = Registry::global().get(number, generation).ok_or_else(gone)?;
-        if !vcpu.adopt(port()?) {
+        if !vcpu.adopt(port()?, offer) {
             return Err(gone());
         }
         Ok(NativeVcpu::new(vcpu))

@@ -51,14 +51,16 @@ fn live_vcpus_have_different_numbers_whoever_makes_them() {
 fn an_offer_is_taken_once_and_by_one() {
     let (own, _) = port();
     let Some((_vm, vcpu)) = ready(&own, &guests::PIO_IN_LOOP) else { return };
-    assert!(!vcpu.adopt(Arc::clone(&own)), "nobody offered it");
+    assert!(!vcpu.adopt(Arc::clone(&own), 0), "nobody offered it");
+    assert!(!vcpu.adopt(Arc::clone(&own), 1), "nobody offered it");
     // The open access is completed by the offer: the new owner cannot answer it.
     assert_eq!(step(&vcpu), Status::IoIn as u32);
-    vcpu.offer().unwrap();
+    let offer = vcpu.offer().unwrap();
+    assert!(!vcpu.adopt(Arc::clone(&own), offer + 1), "another offer");
     let takers: Vec<_> = (0..8)
         .map(|_| {
             let vcpu = Arc::clone(&vcpu);
-            thread::spawn(move || vcpu.adopt(port().0))
+            thread::spawn(move || vcpu.adopt(port().0, offer))
         })
         .collect();
     let taken: Vec<bool> = takers.into_iter().map(|taker| taker.join().unwrap()).collect();

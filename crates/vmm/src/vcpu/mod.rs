@@ -74,8 +74,8 @@ pub struct VcpuCore {
     isolate: AtomicU32,
     port: Mutex<Arc<IsolatePort>>,
     in_background: AtomicBool,
-    /// Given away and not taken yet.
-    offered: AtomicBool,
+    /// Given away and not taken yet: the number of the offer, or zero.
+    offered: AtomicU32,
     failure: Mutex<Option<Error>>,
     /// The machine; last, so that the descriptor goes before the memory.
     pub vm: Arc<VmCore>,
@@ -152,7 +152,7 @@ impl VcpuCore {
             isolate: AtomicU32::new(port.id),
             port: Mutex::new(port),
             in_background: AtomicBool::new(false),
-            offered: AtomicBool::new(false),
+            offered: AtomicU32::new(0),
             failure: Mutex::new(None),
             vm,
         });
@@ -253,25 +253,28 @@ impl VcpuCore {
         *self.port.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = port;
     }
 
-    /// Offers the vCPU to whoever has its token. The open access is completed first: the new owner cannot
-    /// answer it.
+    /// Offers the vCPU to whoever knows the number that this returns, which no other offer has. The open access is
+    /// completed first: the new owner cannot answer it.
     ///
     /// # Errors
     ///
     /// [`ErrorCode::Busy`](crate::ErrorCode::Busy), [`ErrorCode::Closed`](crate::ErrorCode::Closed).
-    pub fn offer(&self) -> Result<(), Error> {
+    pub fn offer(&self) -> Result<u32, Error> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
         drop(self.use_now()?);
         if self.in_background.load(Ordering::SeqCst) {
             return Err(Error::busy());
         }
         self.complete();
-        self.offered.store(true, Ordering::SeqCst);
-        Ok(())
+        let offer = NEXT.fetch_add(1, Ordering::Relaxed).max(1);
+        self.offered.store(offer, Ordering::SeqCst);
+        Ok(offer)
     }
 
-    /// Takes an offered vCPU; `false` if somebody did already, or it is closed.
-    pub fn adopt(&self, port: Arc<IsolatePort>) -> bool {
-        let taken = self.offered.swap(false, Ordering::SeqCst) && !self.is_closed();
+    /// Takes an offered vCPU; `false` if that offer was taken already, or the vCPU is closed.
+    pub fn adopt(&self, port: Arc<IsolatePort>, offer: u32) -> bool {
+        let offered = self.offered.compare_exchange(offer, 0, Ordering::SeqCst, Ordering::SeqCst);
+        let taken = offer != 0 && offered.is_ok() && !self.is_closed();
         if taken {
             self.set_isolate(port);
         }
