@@ -1,6 +1,6 @@
 import test from 'ava';
 
-import { DebugConsole } from '../../index.ts';
+import { DebugConsole, type Vcpu } from '../../index.ts';
 import { realModeGuest } from '../helpers/guests.ts';
 import { LANES } from '../helpers/lanes.ts';
 import { boot, exitOf } from '../helpers/machine.ts';
@@ -104,27 +104,25 @@ for (const [name, run] of LANES) {
   });
 }
 
-test('a posted write arrives while the guest sleeps inside KVM: sliced', async (t) => {
-  const { vm, vcpu } = boot(t, WRITE_THEN_SLEEP, { prepare: (machine) => machine.createIrqChip() });
-  const seen: number[] = [];
-  vm.io.attach({ base: 0x80, length: 1 }, { write: (_at, value) => void seen.push(value) }, { posted: true });
-  const running = vcpu.runSliced({});
-  await until(() => seen.length > 0);
-  vcpu.kickHandle.kick();
-  t.is((await running).reason, 'kicked');
-  t.deepEqual(seen, [7]);
-});
-
-test('a posted write arrives while the guest sleeps inside KVM: background', async (t) => {
-  const { vm, vcpu } = boot(t, WRITE_THEN_SLEEP, { prepare: (machine) => machine.createIrqChip() });
-  const seen: number[] = [];
-  vm.io.attach({ base: 0x80, length: 1 }, { write: (_at, value) => void seen.push(value) }, { posted: true });
-  const running = vcpu.runInBackground({});
-  await until(() => seen.length > 0);
-  vcpu.kickHandle.kick();
-  t.is((await running).reason, 'kicked');
-  t.deepEqual(seen, [7]);
-});
+for (const [name, start] of [
+  ['sliced', (vcpu: Vcpu) => vcpu.runSliced({})],
+  ['background', (vcpu: Vcpu) => vcpu.runInBackground({})],
+] as const) {
+  test(`a posted write arrives while the guest sleeps inside KVM: ${name}`, async (t) => {
+    const { vm, vcpu } = boot(t, WRITE_THEN_SLEEP, { prepare: (machine) => machine.createIrqChip() });
+    const seen: number[] = [];
+    vm.io.attach(
+      { base: 0x80, length: 1 },
+      { write: (_at, value) => void seen.push(value) },
+      { posted: true },
+    );
+    const running = start(vcpu);
+    await until(() => seen.length > 0);
+    vcpu.kickHandle.kick();
+    t.is((await running).reason, 'kicked');
+    t.deepEqual(seen, [7]);
+  });
+}
 
 test('a posted write arrives while the guest sleeps inside KVM: sync', (t) => {
   const { vm, vcpu } = boot(t, WRITE_THEN_SLEEP, { prepare: (machine) => machine.createIrqChip() });

@@ -25,7 +25,7 @@ function neverSucceeds(name: string): boolean {
 }
 
 /** Interrupt controllers take long to make and to take down. */
-const irqChip = fc.nat(7).map((number) => number === 7);
+const irqChip = fc.nat(3).map((number) => number === 3);
 
 test('the generators know every public member', (t) => {
   t.true(members.length > 100, `only ${members.length} members were found`);
@@ -56,5 +56,5 @@ test('every call succeeds or throws a typed error, and the process goes on', asy
   const missed = members.filter(({ name }) => !succeeded.has(name) && !neverSucceeds(name));
   if (missed.length > 0) t.log(`never succeeded: ${missed.map(({ name }) => name).join(', ')}`);
   // A few may be unlucky, or beyond the host; many would mean that arguments.ts is wrong about what they take.
-  if (made >= 80_000) t.true(missed.length < 12);
+  if (made >= 80_000) t.true(missed.length < 6);
 });

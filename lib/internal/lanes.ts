@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Handlers, RunResult } from '../kvm/handlers.ts';
 import { KvmError } from './errors.ts';
 import { look } from './isolate.ts';
-import { GO_ON, PAUSE, type Outcome, type Runner } from './runner.ts';
+import { PAUSE, type Outcome, type Runner } from './runner.ts';
 
 /** What is left of a timeout. */
 export class Deadline {
@@ -76,5 +76,3 @@ export async function runSliced(
     look();
   }
 }
-
-export { GO_ON };

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { hashOf } from './hash.mjs';
-import { cacheDirectory, inRoot } from './paths.mjs';
+import { cacheDirectory } from './paths.mjs';
 import { ask } from './process.mjs';
 
 const keptTargets = 2;
@@ -24,11 +24,6 @@ export async function chooseTargetDirectory() {
   utimesSync(target, now, now);
   process.env['CARGO_TARGET_DIR'] = target;
   forgetOldTargets();
-}
-
-/** The folder that cargo builds in. */
-export function targetDirectory() {
-  return process.env['CARGO_TARGET_DIR'] ?? inRoot('target');
 }
 
 function forgetOldTargets() {

@@ -95,9 +95,10 @@ const signal = fc.constantFrom(
   recipe('half a signal', () => ({ aborted: false, addEventListener: () => undefined })),
 );
 const token = fc.oneof(
+  from('the transferred token', (world) => world.transferred),
   from('the token', (world) => world.vcpu.kickHandle.token),
   from('the spare token', (world) => world.spareVcpu.kickHandle.token),
-  fields({ vcpu: listOf(u32, 3) }),
+  fields({ vcpu: listOf(u32, 3), offer: u32 }),
 );
 const range = fields({
   base: oneOf(0, 0x3f8, 0x500, 0x600, 0xffff, 0x9000, 2 ** 40),
@@ -167,7 +168,14 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
     registerIrqfd: [eventFd, oneOf(0, 4, 24), eventFd],
     unregisterIrqfd: [eventFd, oneOf(0, 4, 24)],
     registerIoevent: [eventFd, eventPlace, eventOptions],
-    unregisterIoevent: [eventFd, eventPlace, eventOptions],
+    unregisterIoevent: [
+      eventFd,
+      fc.oneof(
+        from('{ port: 0x700 }', () => ({ port: 0x700 })),
+        eventPlace,
+      ),
+      fc.oneof(oneOf(undefined), eventOptions),
+    ],
     signalMsi: [
       fields({ addressLow: oneOf(0xfee0_0000, 0), addressHigh: u32, data: u32, deviceId: u32 }, [
         'addressLow',

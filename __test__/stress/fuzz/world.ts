@@ -12,6 +12,7 @@ import {
   type Attachment,
   type MemoryRegion,
   type Vcpu,
+  type VcpuToken,
   type Vm,
 } from 'vmhatch';
 
@@ -72,6 +73,7 @@ export class World {
   readonly vm: Vm = this.kvm.createVm();
   readonly #irqChip: boolean;
   #emptyVm: Vm | undefined;
+  #transferred: VcpuToken | undefined;
   readonly region: MemoryRegion;
   readonly spareRegion: MemoryRegion;
   readonly vcpu: Vcpu;
@@ -108,6 +110,20 @@ export class World {
       else if (!this.eventFd.closed) this.#emptyVm.registerIoevent(this.eventFd, { port: 0x700 });
     }
     return this.#emptyVm;
+  }
+
+  /** The right to adopt the spare vCPU: it is transferred when this is first asked for, if it can be. */
+  get transferred(): VcpuToken {
+    if (this.#transferred === undefined) {
+      const { token } = this.spareVcpu.kickHandle;
+      try {
+        this.#transferred = this.spareVcpu.transfer();
+      } catch {
+        // It was closed or given away by a call: then nobody can adopt it with this.
+        this.#transferred = { ...token, offer: 0xffff_ffff };
+      }
+    }
+    return this.#transferred;
   }
 
   /** An EventFd that is closed. */

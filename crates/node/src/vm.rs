@@ -122,24 +122,6 @@ impl NativeVm {
         guarded(&env, || self.inner.unmap_memory(slot))
     }
 
-    /// The regions, five numbers each: slot, address, size, read-only, logged.
-    #[napi(catch_unwind)]
-    pub fn memory_regions(&self) -> Vec<f64> {
-        let regions = self.inner.memory.regions();
-        regions
-            .iter()
-            .flat_map(|region| {
-                [
-                    f64::from(region.slot),
-                    region.guest_address as f64,
-                    region.size as f64,
-                    f64::from(u8::from(region.read_only)),
-                    f64::from(u8::from(region.log_dirty_pages)),
-                ]
-            })
-            .collect()
-    }
-
     /// Copies guest memory into `target`.
     #[napi(catch_unwind)]
     pub fn read_memory(&self, env: Env, address: f64, mut target: Uint8Array) -> Result<()> {

@@ -12,30 +12,7 @@ start:
     mov sp, 0x2000
     mov si, offset banner
     call put_text
-next_line:
-    call get_line
-    cmp byte ptr ds:[line], 0
-    je next_line
-    mov bx, offset commands
-next_command:                       # each entry: the word's address, the routine's address
-    mov si, word ptr [bx]
-    test si, si
-    jz unknown
-    call match_word
-    je found
-    add bx, 4
-    jmp next_command
-found:
-    call word ptr [bx + 2]
-    jmp next_line
-unknown:
-    mov si, offset unknown_text
-    call put_text
-    jmp next_line
-
-help:
-    mov si, offset help_text
-    jmp put_text
+.include "commands.inc"
 
 hello:
     mov si, offset hello_text

@@ -3,23 +3,14 @@
  * Pure: nothing here knows a VM. Bit names are those of the Intel SDM, volume 3.
  */
 
+import type { KvmSegment } from '../../generated/structs.ts';
+
 export type CpuMode = 'real' | 'protected' | 'long';
 
 export const cpuModes: readonly CpuMode[] = ['real', 'protected', 'long'];
 
-/** A segment register with its hidden part, as KVM_SET_SREGS takes it. */
-export interface Segment {
-  base: bigint;
-  limit: number;
-  selector: number;
-  type: number;
-  present: number;
-  dpl: number;
-  db: number;
-  s: number;
-  l: number;
-  g: number;
-}
+/** A segment register with its hidden part, as far as a start has to set it. */
+export type Segment = Omit<KvmSegment, 'avl' | 'unusable'>;
 
 /** What to set; what is absent keeps the value that it has after reset. */
 export interface InitialSregs {

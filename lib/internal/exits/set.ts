@@ -1,7 +1,7 @@
 /** The reused exit objects of one vCPU, and the copies made of them. */
 import { EXIT_REASONS } from '../../generated/exit-reasons.ts';
 import { RUN } from '../../generated/run-page.ts';
-import type { Exit, ExitKind, HandlerExit, StepExit } from '../../kvm/exits.ts';
+import type { Exit, HandlerExit, StepExit } from '../../kvm/exits.ts';
 import { IoIn, IoOut, MmioRead, MmioWrite } from './access.ts';
 import type { ExitOwner } from './base.ts';
 import { OtherExit } from './other.ts';
@@ -119,5 +119,3 @@ export function stepExit(exit: AnyExit, checkCurrent: () => void): StepExit {
   }
   return copy as StepExit;
 }
-
-export type { ExitKind };
