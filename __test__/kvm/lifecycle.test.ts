@@ -185,6 +185,20 @@ test('a closed Vcpu says so; its machine and its siblings live on', async (t) =>
   t.is(sibling.run().reason, 'exit');
 });
 
+test('registers that close their machine while they are read are ERR_KVM_CLOSED', (t) => {
+  if (!hasKvm(t)) return;
+  const { vm, vcpu } = world(t);
+  // Read before, so that the page holds them: it is gone when they would be written.
+  vcpu.getRegs();
+  const regs = {
+    get rax() {
+      vm.close();
+      return 0n;
+    },
+  };
+  t.throws(() => vcpu.setRegs(regs), { code: 'ERR_KVM_CLOSED' });
+});
+
 test('a transferred Vcpu belongs to whoever adopts it, once', async (t) => {
   if (!hasKvm(t)) return;
   const { vcpu } = world(t);

@@ -63,7 +63,8 @@ export class RegisterPage {
 
   /** Makes the page hold the registers of the current exit. In a run, KVM does so itself from then on. */
   load(inHandler: boolean): void {
-    if (this.#freshAt === this.#owner.sequence) return;
+    // A page that is gone holds nothing: the call below says that the vCPU is closed.
+    if (this.#freshAt === this.#owner.sequence && this.#view.u8.length !== 0) return;
     if (inHandler && this.#hasSyncRegs) {
       if (this.#view.u32[VALID] === SYNC_REGS.REGS) return;
       // This exit's registers by ioctl, those of the next ones with the exit.
