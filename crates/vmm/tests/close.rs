@@ -102,3 +102,26 @@ fn a_vcpu_made_while_the_machine_closes_is_closed() {
         assert!(made.iter().all(|vcpu| vcpu.is_closed()));
     }
 }
+
+#[test]
+fn a_step_that_meets_a_close_says_closed_not_busy() {
+    let (port, _) = port();
+    for round in 0..400 {
+        let Some((vm, vcpu)) = ready(&port, &guests::PIO_OUT_LOOP) else { return };
+        let stepping = Arc::clone(&vcpu);
+        let runner = thread::spawn(move || {
+            loop {
+                let status = step(&stepping);
+                if status == Status::Closed as u32 || status == Status::Busy as u32 {
+                    return status;
+                }
+            }
+        });
+        // Closes at another point of the runner's loop each time.
+        for _ in 0..round * 50 {
+            std::hint::spin_loop();
+        }
+        vm.close();
+        assert_eq!(runner.join().unwrap(), Status::Closed as u32, "round {round}");
+    }
+}

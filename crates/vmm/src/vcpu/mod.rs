@@ -175,7 +175,9 @@ impl VcpuCore {
         if self.is_closed() {
             return Err(Error::closed("Vcpu"));
         }
-        let gate = self.enter().ok_or_else(Error::busy)?;
+        // Whoever closes the vCPU holds the gate for a moment as well.
+        let refused = || if self.is_closed() { Error::closed("Vcpu") } else { Error::busy() };
+        let gate = self.enter().ok_or_else(refused)?;
         if gate.local().fd.is_none() { Err(Error::closed("Vcpu")) } else { Ok(gate) }
     }
 

@@ -46,7 +46,10 @@ impl VcpuCore {
 
     #[inline]
     pub(crate) fn run(&self, lane: Lane) -> u32 {
-        let Some(gate) = self.enter() else { return Status::Busy as u32 };
+        let Some(gate) = self.enter() else {
+            // Whoever closes the vCPU holds the gate for a moment as well.
+            return if self.is_closed() { Status::Closed as u32 } else { Status::Busy as u32 };
+        };
         let local = gate.local();
         if local.fd.is_none() {
             return Status::Closed as u32;
