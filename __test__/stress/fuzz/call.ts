@@ -50,6 +50,14 @@ function callOf(member: Member): fc.Arbitrary<Call> {
     });
 }
 
+/** A call as somebody means it: of a live object, with proper arguments only. */
+export function meantCall(member: Member): fc.Arbitrary<Call> {
+  const proper = argumentsOf(member.owner, member.kind, member.key) ?? [];
+  return fc
+    .record({ receiver: fc.nat(3), args: fc.tuple(...proper) })
+    .map(({ receiver, args }) => ({ member, receiver, foreign: undefined, args }));
+}
+
 /** Closing ends the fun for those that come after, so it comes seldom. */
 function weightOf(member: Member): number {
   const closes = ['close', '[Symbol.dispose]', 'unmap', 'detach', 'transfer'];
