@@ -14,7 +14,7 @@ export type {
 export type { Device, DeviceState } from './lib/devices/device.ts';
 export { KvmError } from './lib/internal/errors.ts';
 export type { Patch } from './lib/internal/structs.ts';
-export { Attachment, Bus, type AttachOptions, type Range } from './lib/kvm/bus.ts';
+export { Attachment, Bus, type AttachOptions, type PostedRange, type Range } from './lib/kvm/bus.ts';
 export type { CpuidEntry } from './lib/kvm/cpuid.ts';
 export { EventFd } from './lib/kvm/event-fd.ts';
 export type * from './lib/kvm/exits.ts';
@@ -33,24 +33,26 @@ export { GuestMemory, type Backing, type MapOptions } from './lib/kvm/memory.ts'
 export type { MsrEntry } from './lib/kvm/msr.ts';
 export type { RegisterName, RegisterView, Regs } from './lib/kvm/registers.ts';
 export {
+  AcpiPower,
+  BootTimer,
   Cmos,
   DebugConsole,
   DebugExit,
   I8042,
+  PvPanic,
   RustDevice,
   Serial,
   type DeviceRequest,
   type OutputListener,
 } from './lib/kvm/rust-devices.ts';
 export type { VcpuStats } from './lib/kvm/stats.ts';
-export {
-  Vcpu,
-  type BackgroundOptions,
-  type RunOptions,
-  type SlicedOptions,
-  type Sregs,
-  type StepInterruption,
-} from './lib/kvm/vcpu.ts';
+export type {
+  BackgroundOptions,
+  RunOptions,
+  SlicedOptions,
+  StepInterruption,
+} from './lib/kvm/run-options.ts';
+export { Vcpu, type Sregs } from './lib/kvm/vcpu.ts';
 export {
   Vm,
   type ClockData,
@@ -59,3 +61,18 @@ export {
   type Msi,
   type Pit2State,
 } from './lib/kvm/vm.ts';
+export type { Placed } from './lib/machine/board.ts';
+export type {
+  AcpiDescription,
+  BootModule,
+  BootProtocol,
+  FlatImage,
+  MachineConfig,
+  MachineDevice,
+} from './lib/machine/config.ts';
+export { MachineConsole } from './lib/machine/console.ts';
+export type { MachineEnd, MachineExit } from './lib/machine/exit.ts';
+export { InterruptLine } from './lib/machine/interrupt-line.ts';
+export { Machine, type MachineEvents, type MachineState } from './lib/machine/machine.ts';
+export type { ByteSize } from './lib/machine/size.ts';
+export type { ImageSource } from './lib/machine/source.ts';

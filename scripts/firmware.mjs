@@ -1,58 +1,19 @@
 // SeaBIOS, a real firmware for the examples, the tests and the bench: from where the machine has it, or from
 // Debian's package, unpacked into the cache. Nothing is installed and nothing needs root.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheDirectory } from './shared/paths.mjs';
-import { run } from './shared/process.mjs';
+import { findPackage } from './shared/debian.mjs';
 
 const names = ['bios-256k.bin', 'bios.bin'];
-const cached = join(cacheDirectory, 'seabios');
-const folders = ['/usr/share/seabios', '/usr/share/qemu', '/usr/share/qemu-kvm', cached];
+const folders = ['/usr/share/seabios', '/usr/share/qemu', '/usr/share/qemu-kvm'];
 const command = 'apt-get download seabios && dpkg-deb -x seabios_*.deb seabios';
 
-/** @returns {string | undefined} */
-function present() {
-  const chosen = process.env['VMHATCH_FIRMWARE'];
-  const places = folders.flatMap((folder) => names.map((name) => join(folder, name)));
-  return [...(chosen ? [chosen] : []), ...places].find((path) => existsSync(path));
-}
-
 /**
- * Debian's package into the cache. The machine's own package lists are used where they know the package; a machine
- * that never ran `apt-get update` gets lists of its own in the cache.
- * @returns {Promise<string | undefined>} what went wrong
+ * @param {readonly string[]} places
+ * @returns {string | undefined}
  */
-async function fetchPackage() {
-  mkdirSync(cacheDirectory, { recursive: true });
-  const work = mkdtempSync(join(cacheDirectory, 'seabios-'));
-  /** @type {(...args: string[]) => Promise<import('./shared/process.mjs').RunResult>} */
-  const aptGet = (...args) =>
-    run('apt-get', ['-qq', '-o', 'APT::Sandbox::User=root', ...args], { cwd: work, quiet: true });
-  try {
-    let result = await aptGet('download', 'seabios');
-    if (!result.ok) {
-      for (const name of ['lists', 'cache']) mkdirSync(join(work, name, 'partial'), { recursive: true });
-      const own = [
-        '-o',
-        `Dir::State::lists=${join(work, 'lists')}`,
-        '-o',
-        `Dir::Cache=${join(work, 'cache')}`,
-      ];
-      const updated = await aptGet(...own, 'update');
-      if (updated.ok) result = await aptGet(...own, 'download', 'seabios');
-    }
-    const archive = readdirSync(work).find((name) => name.endsWith('.deb'));
-    if (!result.ok || archive === undefined)
-      return `apt-get download seabios: ${result.output.trim() || result.ending}`;
-    const unpacked = await run('dpkg-deb', ['-x', archive, 'root'], { cwd: work, quiet: true });
-    if (!unpacked.ok) return `dpkg-deb -x ${archive}: ${unpacked.output.trim() || unpacked.ending}`;
-    // Another process may have been here meanwhile; its copy is as good.
-    rmSync(cached, { recursive: true, force: true });
-    renameSync(join(work, 'root', 'usr', 'share', 'seabios'), cached);
-    return undefined;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+function firmwareIn(places) {
+  return places.flatMap((folder) => names.map((name) => join(folder, name))).find((path) => existsSync(path));
 }
 
 /**
@@ -61,13 +22,16 @@ async function fetchPackage() {
  * @returns {Promise<{ path: string, missing?: undefined } | { path?: undefined, missing: string }>}
  */
 export async function findFirmware({ download = true } = {}) {
-  let path = present();
-  if (path !== undefined) return { path };
-  const failure = download ? await fetchPackage() : undefined;
-  path = present();
+  const chosen = process.env['VMHATCH_FIRMWARE'];
+  if (chosen && existsSync(chosen)) return { path: chosen };
+  const present = firmwareIn(folders);
+  if (present !== undefined) return { path: present };
+  // The firmware is the same for every machine: the package is `Architecture: all`.
+  const found = await findPackage('seabios', { download });
+  const path = 'root' in found ? firmwareIn([join(found.root, 'usr', 'share', 'seabios')]) : undefined;
   if (path !== undefined) return { path };
   const how = `SeaBIOS is not on this machine. Install it (Debian: apt-get install seabios), or unpack it anywhere (${command}) and set VMHATCH_FIRMWARE to its bios-256k.bin.`;
-  return { missing: failure === undefined ? how : `${how} Tried: ${failure}` };
+  return { missing: 'missing' in found && download ? `${how} Tried: ${found.missing}` : how };
 }
 
 if (process.argv[1] === import.meta.filename) {

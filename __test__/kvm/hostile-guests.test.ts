@@ -369,8 +369,8 @@ test.serial('the shared pages overwritten with random bytes between steps: the p
     vm.mapMemory(-1, 0x1000, 0x1000, 0, undefined, 0);
     // out dx, al; in al, dx; mov [0x9000], al; jmp back
     vm.writeMemory(0x1000, Uint8Array.of(0xee, 0xec, 0xa2, 0x00, 0x90, 0xeb, 0xf9));
-    vm.attachNative(false, 0x3f8, 8, false, addon.NativeDeviceModel.serial(false, undefined));
-    vm.attachScript(true, 0x9000, 8, guest % 2 === 0, 4_000_000_000);
+    vm.attachNative(false, 0x3f8, 8, undefined, addon.NativeDeviceModel.serial(false, undefined));
+    vm.attachScript(true, 0x9000, 8, guest % 2 === 0 ? [0, 8] : undefined, 4_000_000_000);
     const vcpu = vm.createVcpu(0);
     const runner = new Runner(vcpu, undefined as unknown as Vcpu, true);
     const { u8, control } = runner.view;

@@ -42,6 +42,12 @@ export const ERROR_CODES = {
   ERR_KVM_NO_SLOTS: 'The slot is taken, or all memory slots of the VM are',
   /** Keep the file as long as the region is mapped; the VM cannot go on. */
   ERR_KVM_BACKING_LOST: 'The file behind guest memory became shorter than the region',
+  /** The message begins with the field of the configuration and says what was found and what is possible. */
+  ERR_KVM_BOOT: 'A machine cannot be booted as it was configured',
+  /** `machine.state` says what it is doing; a machine that has ended does not start again. */
+  ERR_KVM_MACHINE_STATE: 'A machine was asked for something that it cannot do in its state',
+  /** The message has what KVM reported: mostly an instruction or a state that this host's KVM cannot run. */
+  ERR_KVM_GUEST: 'A vCPU cannot go on with its guest',
   /** `kvm.getMaxVcpus()` and `kvm.getMaxVcpuId()` are the limits. */
   ERR_KVM_TOO_MANY_VCPUS: 'The VM cannot have another vCPU, or none with this id',
   /** Restore it into a device of the type and version that saved it. */

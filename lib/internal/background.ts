@@ -14,6 +14,7 @@ export class BackgroundLane implements BackgroundServer {
   readonly #resolve: (result: RunResult) => void;
   readonly #reject: (error: unknown) => void;
   readonly #cleanUp: (() => void)[] = [];
+  readonly #keepAlive: boolean;
   #ended = false;
   /** Whether the timeout or signal has kicked the vCPU. */
   #kicked = false;
@@ -24,7 +25,7 @@ export class BackgroundLane implements BackgroundServer {
   static start(
     runner: Runner,
     handlers: AsyncHandlers,
-    options: { deadline: Deadline; signal: AbortSignal | undefined },
+    options: { deadline: Deadline; signal: AbortSignal | undefined; keepAlive: boolean },
   ): Promise<RunResult> {
     return new Promise((resolve, reject) => {
       options.signal?.throwIfAborted();
@@ -36,7 +37,7 @@ export class BackgroundLane implements BackgroundServer {
         runner.finish();
         throw error;
       }
-      new BackgroundLane(runner, run, resolve, reject).#watch(options);
+      new BackgroundLane(runner, run, resolve, reject, options.keepAlive).#watch(options);
     });
   }
 
@@ -45,6 +46,7 @@ export class BackgroundLane implements BackgroundServer {
     run: NativeBackgroundRun,
     resolve: (result: RunResult) => void,
     reject: (error: unknown) => void,
+    keepAlive: boolean,
   ) {
     this.#runner = runner;
     this.#run = run;
@@ -53,7 +55,8 @@ export class BackgroundLane implements BackgroundServer {
     this.#reject = reject;
     runner.onClose = () => this.#fail(closed());
     addServer(run.number, this);
-    holdLoop();
+    this.#keepAlive = keepAlive;
+    if (keepAlive) holdLoop();
   }
 
   /** Kicks the vCPU when the time is over or the signal fires; what the kick then means is remembered. */
@@ -182,7 +185,7 @@ export class BackgroundLane implements BackgroundServer {
     const { result } = this.#runner;
     if (this.#kicked && result?.reason !== 'kicked') this.#runner.native.unkick();
     this.#runner.finish();
-    releaseLoop();
+    if (this.#keepAlive) releaseLoop();
     // What the guest printed is heard before the run's Promise is. A listener's error is its own, not the run's.
     queueMicrotask(look);
     // An exit that came with the timeout is told, or nobody would ever hear of it.

@@ -11,7 +11,10 @@ export type Native = typeof Addon;
 export type {
   NativeAccess,
   NativeBackgroundRun,
+  NativeBootPlan,
+  NativeBootResult,
   NativeDeviceModel,
+  NativeEntry,
   NativeEventFd,
   NativeKvm,
   NativeVcpu,

@@ -13,14 +13,23 @@ export interface Range {
   length: number;
 }
 
+/** The part of a claimed range whose writes are posted. */
+export interface PostedRange {
+  /** Where it starts, from the range's base. */
+  offset: number;
+  /** How many ports or bytes. */
+  length: number;
+}
+
 /** What a claim can ask for. */
 export interface AttachOptions {
   /**
    * Writes are collected by KVM and arrive in batches, within a few milliseconds and before any other exit of
    * their vCPU is handled, without an exit each (`KVM_CAP_COALESCED_PIO`, `KVM_CAP_COALESCED_MMIO`). For devices
-   * that are written often and read seldom. Default false.
+   * that are written often and read seldom. `true` for the whole range, or the part of it that is: `{ offset, length }`.
+   * Default false.
    */
-  posted?: boolean;
+  posted?: boolean | PostedRange;
 }
 
 /**
@@ -69,7 +78,7 @@ export class Bus {
     const base = integer('range.base', from, 0, limit - 1);
     const length = integer('range.length', many, 1, limit - base);
     const { posted: post = false } = checkOptions('options', options, ['posted']);
-    const posted = boolean('options.posted', post);
+    const posted = postedRange(post, length);
     object('device', device);
     const model = nativeModel(device);
     if (model !== undefined) {
@@ -119,6 +128,16 @@ export class Attachment implements Disposable {
   [Symbol.dispose](): void {
     this.detach();
   }
+}
+
+/** Offset and length of the posted part, as the native side takes them. */
+function postedRange(posted: boolean | PostedRange, length: number): [number, number] | undefined {
+  if (typeof posted !== 'object' || posted === null) {
+    return boolean('options.posted', posted) ? [0, length] : undefined;
+  }
+  const given = checkOptions('options.posted', posted, ['offset', 'length']);
+  const offset = integer('options.posted.offset', given.offset, 0, length - 1);
+  return [offset, integer('options.posted.length', given.length, 1, length - offset)];
 }
 
 /** A device's methods are looked at once, so that a mistake is reported here and not at the guest's first access. */

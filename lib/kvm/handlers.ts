@@ -48,9 +48,12 @@ export type Interruption =
   | {
       /** A device ended the run. */
       readonly reason: 'device';
-      /** Which device ended the run. */
-      readonly device: 'isa-debug-exit' | 'i8042';
-      /** The exit code; 0 for a reset by the i8042. */
+      /**
+       * Which device ended the run: `i8042` and `acpi-reset` for a reset, `acpi-sleep` for a power-off, `pvpanic` for a
+       * panic of the guest's kernel.
+       */
+      readonly device: 'isa-debug-exit' | 'i8042' | 'acpi-sleep' | 'acpi-reset' | 'pvpanic';
+      /** The exit code of `isa-debug-exit`; 0 for the others. */
       readonly code: number;
     };
 

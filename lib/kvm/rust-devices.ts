@@ -26,8 +26,12 @@ export function nativeModel(device: object): NativeDeviceModel | undefined {
   return models.get(device);
 }
 
-/** Takes bytes that a guest printed. */
-export type OutputListener = (bytes: Uint8Array) => void;
+/**
+ * Takes bytes that a guest printed. When it returns `false`, no more come until the device's `resume()` is called: the
+ * device holds 64 KiB, and a guest on the background lane that prints more waits. On the other lanes, whose thread cannot
+ * wait, the device holds the last 256 KiB.
+ */
+export type OutputListener = (bytes: Uint8Array) => unknown;
 
 /** The Rust model behind `this` of a method. */
 function modelOf(device: RustDevice): NativeDeviceModel {
@@ -132,19 +136,44 @@ export abstract class RustDevice {
 /** A Rust device with output. */
 abstract class OutputDevice extends RustDevice {
   #listener: Listener | undefined;
+  #paused = false;
   #drainSoon: NodeJS.Immediate | undefined;
 
   /** @internal */
   constructor(key: symbol, model: NativeDeviceModel, onOutput: OutputListener | undefined) {
     super(key, model);
-    if (onOutput === undefined) return;
+    if (onOutput !== undefined) this.#listen(onOutput);
+  }
+
+  #listen(onOutput: OutputListener): void {
+    const model = modelOf(this);
     this.#listener = {
       drain: () => {
+        if (this.#paused) return;
         const output = model.takeOutput();
-        if (output !== null) onOutput(output);
+        if (output !== null && onOutput(output) === false) this.#paused = true;
       },
     };
     addListener(this.#listener);
+  }
+
+  /**
+   * Lets a listener take the output from now on, what waits first; it replaces the one before.
+   *
+   * @throws `ERR_INVALID_ARG_TYPE`
+   */
+  listen(onOutput: OutputListener): void {
+    func('onOutput', onOutput);
+    if (this.#listener !== undefined) removeListener(this.#listener);
+    this.#paused = false;
+    this.#listen(onOutput);
+    modelOf(this).startListening();
+  }
+
+  /** Goes on giving output to a listener that returned `false`. What waits comes before this method returns. */
+  resume(): void {
+    this.#paused = false;
+    this.#listener?.drain();
   }
 
   /**
@@ -178,6 +207,7 @@ abstract class OutputDevice extends RustDevice {
     this.#listener = undefined;
     removeListener(listening);
     modelOf(this).stopListening();
+    this.#paused = false;
     listening.drain();
   }
 
@@ -222,6 +252,11 @@ export class Serial extends OutputDevice {
   input(data: ArrayBufferView | ArrayBufferLike | string): number {
     return modelOf(this).input(bytesOrString('data', data));
   }
+
+  /** How many bytes {@link input} would take now. */
+  get inputCapacity(): number {
+    return modelOf(this).inputCapacity();
+  }
 }
 
 /** A debug console as firmware and kernels use it: one port, 0x402 for SeaBIOS, 0xe9 for Bochs and others. */
@@ -242,7 +277,7 @@ export class DebugConsole extends OutputDevice {
 export interface DeviceRequest {
   /** The device that it asked through. */
   readonly device: (typeof STOP_DEVICES)[number];
-  /** The exit code; 0 for a reset by the i8042. */
+  /** The exit code of `isa-debug-exit`; 0 for the others. */
   readonly code: number;
 }
 
@@ -277,6 +312,52 @@ export class DebugExit extends StopDevice {
 export class I8042 extends StopDevice {
   constructor() {
     super(KEY, native().NativeDeviceModel.i8042());
+  }
+}
+
+/**
+ * The registers by which an ACPI guest powers off or resets: three ports, 0x600 in a `Machine`. A write of 0x34 to the
+ * first (sleep control, S5) is a power-off, one of 0x42 to the third a reset.
+ */
+export class AcpiPower extends StopDevice {
+  constructor() {
+    super(KEY, native().NativeDeviceModel.acpiPower());
+  }
+}
+
+/** pvpanic: one port, 0x505, by which a guest's kernel tells its panic, and so ends the run. */
+export class PvPanic extends StopDevice {
+  constructor() {
+    super(KEY, native().NativeDeviceModel.pvpanic());
+  }
+}
+
+/**
+ * A boot timer as Firecracker has it: when the guest's first program writes a byte of 123, the time is taken. One port
+ * or address; 0x3f0 and 0xd0000000 in a `Machine`.
+ *
+ * @example
+ * ```ts
+ * const timer = new BootTimer();
+ * vm.io.attach({ base: 0x3f0, length: 1 }, timer);
+ * timer.restart(); // just before the guest runs
+ * timer.bootTimeMs; // undefined until the guest has written
+ * ```
+ */
+export class BootTimer extends RustDevice {
+  constructor() {
+    super(KEY, native().NativeDeviceModel.bootTimer());
+  }
+
+  /** Begins to count, and forgets an earlier boot. */
+  restart(): void {
+    modelOf(this).restartBootTimer();
+  }
+
+  /** The time from {@link restart} to the guest's first write in milliseconds; `undefined` before that. */
+  get bootTimeMs(): number | undefined {
+    const nanoseconds = modelOf(this).bootTime();
+    return nanoseconds === null ? undefined : nanoseconds / 1e6;
   }
 }
 

@@ -1,6 +1,7 @@
 import { kvmRegs, kvmSregs, type KvmSregs as Sregs } from '../generated/structs.ts';
 import {
   boolean,
+  bytes,
   elements,
   func,
   integer,
@@ -28,47 +29,15 @@ import { decode, preparePatch, type Patch } from '../internal/structs.ts';
 import { cpuidEntries, cpuidNumbers, type CpuidEntry } from './cpuid.ts';
 import type { StepExit } from './exits.ts';
 import { EXIT_KINDS } from '../internal/exits/kinds.ts';
-import type { AsyncHandlers, Handlers, Interruption, RunResult } from './handlers.ts';
+import type { AsyncHandlers, Handlers, RunResult } from './handlers.ts';
 import { KickHandle, tokenNumbers, type VcpuToken } from './kick.ts';
 import { msrBytes, readMsrs, type MsrEntry } from './msr.ts';
 import { makeRegisterView, registersBusy, type RegisterView, type Regs } from './registers.ts';
+import type { BackgroundOptions, RunOptions, SlicedOptions, StepInterruption } from './run-options.ts';
 import type { VcpuStats } from './stats.ts';
 import type { Vm } from './vm.ts';
 
 export type { Sregs };
-
-/** What {@link Vcpu.run} can be told. */
-export interface RunOptions {
-  /** Ends the run after so many milliseconds, at a granularity of about ten. Default: never. */
-  timeoutMs?: number;
-  /**
-   * Lets KVM write the registers into the shared page at every exit from the first one on. Without it that begins with the
-   * first handler that looks at `vcpu.regs`. Default false.
-   */
-  syncRegs?: boolean;
-}
-
-/** What {@link Vcpu.runSliced} can be told. */
-export interface SlicedOptions extends RunOptions {
-  /** Ends the run; the Promise is rejected with the signal's reason. */
-  signal?: AbortSignal;
-  /** How long the guest runs before the event loop gets its turn, in milliseconds, 10 by default and at least. */
-  budgetMs?: number;
-}
-
-/** What {@link Vcpu.runInBackground} can be told. */
-export interface BackgroundOptions extends RunOptions {
-  /** Ends the run; the Promise is rejected with the signal's reason. */
-  signal?: AbortSignal;
-}
-
-/**
- * What {@link Vcpu.step} gives when there was no exit: `{ kind: 'timeout' }`, `{ kind: 'kicked' }`, or
- * `{ kind: 'device', device, code }`.
- */
-export type StepInterruption = {
-  [K in Interruption['reason']]: { kind: K } & Omit<Extract<Interruption, { reason: K }>, 'reason'>;
-}[Interruption['reason']];
 
 /**
  * A virtual CPU: registers, and the ways to run it.
@@ -175,12 +144,13 @@ export class Vcpu implements Disposable {
    * @throws As {@link run}; rejects with the signal's reason when it fires.
    */
   async runInBackground(handlers?: AsyncHandlers, options?: BackgroundOptions): Promise<RunResult> {
-    const given = checkOptions('options', options, ['timeoutMs', 'syncRegs', 'signal']);
+    const given = checkOptions('options', options, ['timeoutMs', 'syncRegs', 'signal', 'keepAlive']);
     const deadline = new Deadline(checkTimeout('options.timeoutMs', given.timeoutMs));
     const signal = checkSignal('options.signal', given.signal);
+    const keepAlive = boolean('options.keepAlive', given.keepAlive ?? true);
     const table = checkHandlers(handlers);
     this.#prepare(given.syncRegs);
-    return BackgroundLane.start(this.#runner, table, { deadline, signal });
+    return BackgroundLane.start(this.#runner, table, { deadline, signal, keepAlive });
   }
 
   /**
@@ -365,6 +335,29 @@ export class Vcpu implements Disposable {
     this.#checkState();
     const bytes = msrBytes('entries', entries);
     this.#runner.change(() => this.#native.setMsrs(bytes));
+  }
+
+  /**
+   * The registers of the local APIC, 1 KiB as the CPU maps them (`KVM_GET_LAPIC`). Needs the interrupt controllers.
+   *
+   * @throws `ERR_KVM_IOCTL` with `EINVAL` without them; `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`
+   */
+  getLapic(): Uint8Array {
+    this.#checkState();
+    return this.#native.getLapic();
+  }
+
+  /** Sets the registers of the local APIC (`KVM_SET_LAPIC`). @throws `ERR_KVM_STATE` for a wrong size; as {@link getLapic} */
+  setLapic(state: ArrayBufferView | ArrayBufferLike): void {
+    this.#checkState();
+    const copy = Uint8Array.from(bytes('state', state));
+    this.#runner.change(() => this.#native.setLapic(copy));
+  }
+
+  /** How fast the guest's time stamp counter runs, in kHz (`KVM_GET_TSC_KHZ`). @throws `ERR_KVM_IOCTL` where the host's is not constant; `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
+  getTscKhz(): number {
+    this.#checkState();
+    return this.#native.getTscKhz();
   }
 
   /** What the vCPU waits for, `KVM_MP_STATE_*` (`KVM_GET_MP_STATE`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */

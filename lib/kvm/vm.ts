@@ -20,6 +20,7 @@ import {
 import { invalidArgValue } from '../internal/errors.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import { onAdoption } from '../internal/adoption.ts';
+import { setNativeVm } from '../internal/native-vm.ts';
 import type { NativeVcpu, NativeVm } from '../internal/native.ts';
 import { decode, encode, type Patch } from '../internal/structs.ts';
 import { ViewSet } from '../internal/view-set.ts';
@@ -89,6 +90,7 @@ export class Vm implements Disposable {
   constructor(key: symbol, nativeVm: NativeVm) {
     checkKey(key);
     this.#native = nativeVm;
+    setNativeVm(this, nativeVm);
     this.memory = new GuestMemory(KEY, nativeVm, this.#views);
     this.io = new Bus(KEY, nativeVm, false);
     this.mmio = new Bus(KEY, nativeVm, true);
@@ -163,6 +165,21 @@ export class Vm implements Disposable {
   /** Where KVM may use a page on Intel hosts (`KVM_SET_IDENTITY_MAP_ADDR`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED` */
   setIdentityMapAddress(address: number): void {
     this.#native.setIdentityMapAddress(checkAddress('address', address));
+  }
+
+  /**
+   * Says what becomes of an access to a port or address that no device claims and no memory backs. By default it is an
+   * exit, for a handler. With an empty bus the guest reads all ones, its writes are dropped, and no exit reaches
+   * JavaScript: what a guest wants that looks for hardware.
+   *
+   * @example
+   * ```ts
+   * vm.setEmptyBus(true);
+   * ```
+   * @throws `ERR_KVM_CLOSED`, `ERR_INVALID_ARG_TYPE`
+   */
+  setEmptyBus(empty: boolean): void {
+    this.#native.setEmptyBus(boolean('empty', empty));
   }
 
   /**

@@ -43,6 +43,52 @@ export function environment(extra = {}) {
 }
 
 /**
+ * A child that shall not outlive this script.
+ * @template {import('node:child_process').ChildProcess} Child
+ * @param {Child} child
+ * @returns {Child}
+ */
+export function adopt(child) {
+  children.add(child);
+  child.on('close', () => children.delete(child));
+  child.on('error', () => {
+    if (child.pid === undefined) children.delete(child);
+  });
+  return child;
+}
+
+/**
+ * Prints what comes from a stream as the options say, and shows them its lines.
+ * @param {NodeJS.ReadableStream | null} stream
+ * @param {NodeJS.WriteStream} target
+ * @param {RunOptions} options
+ * @param {(text: string) => void} keep
+ */
+export function passOn(stream, target, options, keep) {
+  const { show } = options;
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  /** @param {string} line */
+  const whole = (line) => {
+    options.onLine?.(line);
+    if (options.quiet || !show) return;
+    const text = show(line);
+    if (text !== undefined) target.write(`${text}\n`);
+  };
+  stream?.on('data', (/** @type {Buffer} */ chunk) => {
+    const text = decoder.write(chunk);
+    keep(text);
+    if (!options.quiet && !show) target.write(text);
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) whole(line);
+  });
+  stream?.on('end', () => {
+    if (rest !== '') whole(rest);
+  });
+}
+
+/**
  * Runs a program to its end. Never throws for a program that fails or is missing.
  * @param {string} command
  * @param {readonly string[]} args
@@ -56,46 +102,19 @@ export function run(command, args, options = {}) {
       env: environment(options.env),
       stdio: options.inherit ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
     });
-    children.add(child);
+    adopt(child);
     let output = '';
-    /**
-     * @param {NodeJS.ReadableStream | null} stream
-     * @param {NodeJS.WriteStream} target
-     */
-    const follow = (stream, target) => {
-      const { show } = options;
-      const decoder = new StringDecoder('utf8');
-      let rest = '';
-      /** @param {string} line */
-      const whole = (line) => {
-        options.onLine?.(line);
-        if (options.quiet || !show) return;
-        const text = show(line);
-        if (text !== undefined) target.write(`${text}\n`);
-      };
-      stream?.on('data', (/** @type {Buffer} */ chunk) => {
-        const text = decoder.write(chunk);
-        output += text;
-        if (!options.quiet && !show) target.write(text);
-        const lines = (rest + text).split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) whole(line);
-      });
-      stream?.on('end', () => {
-        if (rest !== '') whole(rest);
-      });
-    };
-    follow(child.stdout, process.stdout);
-    follow(child.stderr, process.stderr);
+    /** @type {(text: string) => void} */
+    const keep = (text) => (output += text);
+    passOn(child.stdout, process.stdout, options, keep);
+    passOn(child.stderr, process.stderr, options, keep);
     /** @type {string | undefined} */
     let startFailure;
     child.on('error', (error) => {
       startFailure = `could not be started: ${error.message}`;
-      children.delete(child);
       if (child.pid === undefined) resolve({ ok: false, ending: startFailure, output });
     });
     child.on('close', (code, signal) => {
-      children.delete(child);
       const words = signal === null ? `exit status ${code}` : `killed by ${signal}`;
       resolve({ ok: code === 0, ending: startFailure ?? words, output });
     });

@@ -62,6 +62,10 @@ pub enum MachineRequest {
     Reset,
     /// The guest asked to end, with this exit code.
     Exit(u32),
+    /// The guest asked to be switched off.
+    PowerOff,
+    /// The guest's kernel says that it panicked.
+    Panic,
 }
 
 /// Nobody listens: for a device without an interrupt, an output or a machine.

@@ -5,23 +5,29 @@
 //! [`RangeMap`] says which device answers at an address.
 #![forbid(unsafe_code)]
 
+mod acpi_power;
+mod boot_timer;
 mod bus;
 mod calendar;
 mod cmos;
 mod debug_console;
 mod debug_exit;
 mod i8042;
+mod pvpanic;
 mod range_map;
 mod serial;
 mod state;
 #[cfg(test)]
 mod testing;
 
+pub use acpi_power::AcpiPower;
+pub use boot_timer::{BootTime, BootTimer};
 pub use bus::{BusDevice, Ignore, Interrupt, MachineRequest, Output, Request, read_nothing};
 pub use cmos::{Cmos, MemorySize};
 pub use debug_console::DebugConsole;
 pub use debug_exit::DebugExit;
 pub use i8042::I8042;
+pub use pvpanic::PvPanic;
 pub use range_map::{Claim, InsertError, RangeMap};
 pub use serial::Serial;
 pub use state::{DeviceState, RestoreError};

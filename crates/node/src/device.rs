@@ -68,6 +68,42 @@ impl NativeDeviceModel {
         Self { inner: NativeDevice::i8042() }
     }
 
+    /// The registers by which an ACPI guest powers off or resets: three ports.
+    #[napi(factory, catch_unwind)]
+    pub fn acpi_power() -> Self {
+        Self { inner: NativeDevice::acpi_power() }
+    }
+
+    /// A pvpanic.
+    #[napi(factory, catch_unwind)]
+    pub fn pvpanic() -> Self {
+        Self { inner: NativeDevice::pvpanic() }
+    }
+
+    /// A boot timer, whose clock begins now.
+    #[napi(factory, catch_unwind)]
+    pub fn boot_timer() -> Self {
+        Self { inner: NativeDevice::boot_timer() }
+    }
+
+    /// Begins the boot timer's clock anew.
+    #[napi(catch_unwind)]
+    pub fn restart_boot_timer(&self) {
+        self.inner.restart_boot_timer();
+    }
+
+    /// The boot timer's moment in nanoseconds, or null.
+    #[napi(catch_unwind)]
+    pub fn boot_time(&self) -> Option<f64> {
+        self.inner.boot_time().map(|time| time as f64)
+    }
+
+    /// How many bytes `input` would take now.
+    #[napi(catch_unwind)]
+    pub fn input_capacity(&self) -> u32 {
+        self.inner.input_capacity() as u32
+    }
+
     /// A CMOS clock; a fixed time in seconds since 1970 stops it.
     #[napi(factory, catch_unwind)]
     pub fn cmos(memory_size: f64, fixed_time: Option<f64>) -> Self {
@@ -104,6 +140,14 @@ impl NativeDeviceModel {
     pub fn take_request(&self) -> Option<NativeDeviceRequest> {
         let (device, code) = self.inner.take_request()?;
         Some(NativeDeviceRequest { device, code })
+    }
+
+    /// Somebody listens to the output from now on.
+    #[napi(catch_unwind)]
+    pub fn start_listening(&self) {
+        if let Some(output) = self.inner.output() {
+            output.start_listening();
+        }
     }
 
     /// Nobody listens to the output any more.

@@ -5,6 +5,7 @@
 // napi-derive makes no exports in a test build, which clippy still looks at.
 #![cfg_attr(test, allow(dead_code))]
 
+mod boot;
 mod device;
 mod error;
 mod event_fd;

@@ -184,6 +184,24 @@ impl NativeVcpu {
         guarded(&env, || self.inner.set_mp_state(state))
     }
 
+    /// `KVM_GET_LAPIC`.
+    #[napi(catch_unwind)]
+    pub fn get_lapic(&self, env: Env) -> Result<Uint8Array> {
+        Ok(guarded(&env, || self.inner.lapic())?.into())
+    }
+
+    /// `KVM_SET_LAPIC`.
+    #[napi(catch_unwind)]
+    pub fn set_lapic(&self, env: Env, bytes: Uint8Array) -> Result<()> {
+        guarded(&env, || self.inner.set_lapic(&bytes))
+    }
+
+    /// `KVM_GET_TSC_KHZ`.
+    #[napi(catch_unwind)]
+    pub fn get_tsc_khz(&self, env: Env) -> Result<u32> {
+        guarded(&env, || self.inner.tsc_khz())
+    }
+
     /// `KVM_GET_CPUID2`: seven numbers an entry.
     #[napi(catch_unwind)]
     pub fn get_cpuid2(&self, env: Env) -> Result<Vec<u32>> {

@@ -9,7 +9,7 @@ use crate::vcpu::NativeVcpu;
 use napi::bindgen_prelude::{BigInt, Env, Result, Uint8Array, Unknown};
 use napi_derive::napi;
 use std::sync::Arc;
-use vmhatch_vmm::{Backing, Bus, Claim, IoEvent, RegionConfig, ScriptDevice, Target, VmCore};
+use vmhatch_vmm::{Backing, Bus, Claim, IoEvent, PostedRange, RegionConfig, ScriptDevice, Target, VmCore};
 
 /// One virtual machine.
 #[napi]
@@ -25,6 +25,14 @@ const LOG_DIRTY_PAGES: u32 = 8;
 
 fn bus(mmio: bool) -> Bus {
     if mmio { Bus::Mmio } else { Bus::Io }
+}
+
+fn claim(mmio: bool, base: f64, length: f64, posted: Option<&[f64]>) -> Claim {
+    let posted = match posted {
+        Some(&[offset, length]) => Some(PostedRange { offset: offset as u64, length: length as u64 }),
+        _ => None,
+    };
+    Claim { bus: bus(mmio), base: base as u64, length: length as u64, posted }
 }
 
 fn io_event(mmio: bool, address: f64, length: u32, datamatch: Option<BigInt>) -> IoEvent {
@@ -183,7 +191,7 @@ impl NativeVm {
 
     // ---- claims
 
-    /// Claims a range for a Rust device.
+    /// Claims a range for a Rust device. `posted`: offset and length of the part whose writes are posted.
     #[napi(catch_unwind)]
     pub fn attach_native(
         &self,
@@ -191,10 +199,10 @@ impl NativeVm {
         mmio: bool,
         base: f64,
         length: f64,
-        posted: bool,
+        posted: Option<Vec<f64>>,
         device: &NativeDeviceModel,
     ) -> Result<()> {
-        let claim = Claim { bus: bus(mmio), base: base as u64, length: length as u64, posted };
+        let claim = claim(mmio, base, length, posted.as_deref());
         guarded(&env, || self.inner.attach(&claim, Target::Native(Arc::clone(&device.inner))))
     }
 
@@ -206,11 +214,17 @@ impl NativeVm {
         mmio: bool,
         base: f64,
         length: f64,
-        posted: bool,
+        posted: Option<Vec<f64>>,
         route: u32,
     ) -> Result<()> {
-        let claim = Claim { bus: bus(mmio), base: base as u64, length: length as u64, posted };
+        let claim = claim(mmio, base, length, posted.as_deref());
         guarded(&env, || self.inner.attach(&claim, Target::Script(ScriptDevice::new(route, port()?))))
+    }
+
+    /// Whether an access that nobody claims is answered as an empty bus does, without an exit.
+    #[napi(catch_unwind)]
+    pub fn set_empty_bus(&self, env: Env, empty: bool) -> Result<()> {
+        guarded(&env, || self.inner.set_empty_bus(empty))
     }
 
     /// Gives a claim up.

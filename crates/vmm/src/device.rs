@@ -4,14 +4,17 @@ use crate::{Error, ErrorCode, IsolatePort};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vmhatch_devices::{
-    BusDevice, Cmos, DebugConsole, DebugExit, DeviceState, I8042, Interrupt, MachineRequest, MemorySize,
-    Output, Request, Serial,
+    AcpiPower, BootTime, BootTimer, BusDevice, Cmos, DebugConsole, DebugExit, DeviceState, I8042, Interrupt,
+    MachineRequest, MemorySize, Output, PvPanic, Request, Serial,
 };
 
 /// How much output waits for JavaScript before the guest has to wait, in bytes.
 const OUTPUT_LIMIT: usize = 64 * 1024;
+
+/// Beyond this the oldest bytes are lost: a listener that takes none, and a vCPU on a thread that cannot wait for it.
+const OUTPUT_BOUND: usize = 4 * OUTPUT_LIMIT;
 
 /// From here on a run comes back to JavaScript at once, in bytes.
 const OUTPUT_URGENT: usize = OUTPUT_LIMIT / 2;
@@ -48,6 +51,18 @@ impl DeviceOutput {
         let taken = std::mem::take(&mut *bytes);
         self.drained.notify_all();
         taken.into()
+    }
+
+    /// Somebody takes the bytes from now on: none is dropped any more, the guest waits for room.
+    pub fn start_listening(&self) {
+        let bytes = self.lock();
+        self.has_listener.store(true, Ordering::Relaxed);
+        let waiting = !bytes.is_empty();
+        self.urgent.store(waiting, Ordering::Relaxed);
+        drop(bytes);
+        if waiting {
+            self.port.notify();
+        }
     }
 
     /// Nobody takes the bytes any more, other than by [`take`](Self::take): from now on the last 64 KiB
@@ -95,9 +110,13 @@ impl Output for OutputEnd {
         let output = &self.0;
         let mut bytes = output.lock();
         bytes.extend(new);
-        if !output.is_heard() {
-            let excess = bytes.len().saturating_sub(OUTPUT_LIMIT);
+        let heard = output.is_heard();
+        let bound = if heard { OUTPUT_BOUND } else { OUTPUT_LIMIT };
+        let excess = bytes.len().saturating_sub(bound);
+        if excess > 0 {
             bytes.drain(..excess);
+        }
+        if !heard {
             return;
         }
         if new.contains(&b'\n') || bytes.len() >= OUTPUT_URGENT {
@@ -114,20 +133,42 @@ struct Asked(AtomicU64);
 
 const ASKED: u64 = 1 << 63;
 
+/// Who asks, as `Control::stop_device` has it; lib/internal/stop-devices.ts has the names in the same order.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum StopDevice {
+    DebugExit = 0,
+    I8042 = 1,
+    AcpiSleep = 2,
+    AcpiReset = 3,
+    PvPanic = 4,
+}
+
 struct RequestEnd {
     asked: Arc<Asked>,
-    /// The number in `Control::stop_device`.
-    device: u32,
+    /// Who asks, if not by a register that has a number of its own.
+    device: StopDevice,
 }
 
 impl Request for RequestEnd {
     fn request(&self, request: MachineRequest) {
-        let code = match request {
-            MachineRequest::Reset => 0,
-            MachineRequest::Exit(code) => code,
+        let (device, code) = match request {
+            MachineRequest::Reset | MachineRequest::Panic => (self.device, 0),
+            MachineRequest::PowerOff => (StopDevice::AcpiSleep, 0),
+            MachineRequest::Exit(code) => (self.device, code),
         };
-        self.asked.0.store(ASKED | u64::from(self.device) << 32 | u64::from(code), Ordering::Release);
+        self.asked.0.store(ASKED | u64::from(device as u32) << 32 | u64::from(code), Ordering::Release);
     }
+}
+
+/// When the clock of a boot timer began, and what the guest said by it.
+struct BootClock {
+    began: Arc<Mutex<Instant>>,
+    time: BootTime,
+}
+
+fn moment(began: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    began.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 enum Model {
@@ -149,11 +190,19 @@ pub struct NativeDevice {
     model: Mutex<Model>,
     output: Option<Arc<DeviceOutput>>,
     asked: Arc<Asked>,
+    boot_clock: Option<BootClock>,
 }
 
 impl NativeDevice {
     fn new(model: Model, output: Option<Arc<DeviceOutput>>, asked: Arc<Asked>) -> Arc<Self> {
-        Arc::new(Self { model: Mutex::new(model), output, asked })
+        Arc::new(Self { model: Mutex::new(model), output, asked, boot_clock: None })
+    }
+
+    /// A device that asks something of its machine.
+    fn asking(device: StopDevice, make: impl FnOnce(Box<dyn Request>) -> Box<dyn BusDevice>) -> Arc<Self> {
+        let asked = Arc::<Asked>::default();
+        let model = make(Box::new(RequestEnd { asked: Arc::clone(&asked), device }));
+        Self::new(Model::Other(model), None, asked)
     }
 
     /// A 16550 serial port whose output goes to `port`'s isolate.
@@ -172,16 +221,45 @@ impl NativeDevice {
 
     /// An isa-debug-exit device.
     pub fn debug_exit() -> Arc<Self> {
-        let asked = Arc::<Asked>::default();
-        let device = DebugExit::new(Box::new(RequestEnd { asked: Arc::clone(&asked), device: 0 }));
-        Self::new(Model::Other(Box::new(device)), None, asked)
+        Self::asking(StopDevice::DebugExit, |request| Box::new(DebugExit::new(request)))
     }
 
     /// A keyboard controller that only knows how to reset.
     pub fn i8042() -> Arc<Self> {
-        let asked = Arc::<Asked>::default();
-        let device = I8042::new(Box::new(RequestEnd { asked: Arc::clone(&asked), device: 1 }));
-        Self::new(Model::Other(Box::new(device)), None, asked)
+        Self::asking(StopDevice::I8042, |request| Box::new(I8042::new(request)))
+    }
+
+    /// The registers by which an ACPI guest powers off or resets.
+    pub fn acpi_power() -> Arc<Self> {
+        Self::asking(StopDevice::AcpiReset, |request| Box::new(AcpiPower::new(request)))
+    }
+
+    /// The register by which a guest's kernel tells its panic.
+    pub fn pvpanic() -> Arc<Self> {
+        Self::asking(StopDevice::PvPanic, |request| Box::new(PvPanic::new(request)))
+    }
+
+    /// A boot timer, whose clock begins now.
+    pub fn boot_timer() -> Arc<Self> {
+        let began = Arc::new(Mutex::new(Instant::now()));
+        let clock = Arc::clone(&began);
+        let timer = BootTimer::new(Box::new(move || moment(&clock).elapsed().as_nanos() as u64));
+        let boot_clock = Some(BootClock { began, time: timer.boot_time() });
+        let (model, asked) = (Mutex::new(Model::Other(Box::new(timer))), Arc::default());
+        Arc::new(Self { model, output: None, asked, boot_clock })
+    }
+
+    /// Begins a boot timer's clock anew.
+    pub fn restart_boot_timer(&self) {
+        if let Some(clock) = &self.boot_clock {
+            *moment(&clock.began) = Instant::now();
+            clock.time.clear();
+        }
+    }
+
+    /// What a boot timer's clock showed when the guest had booted, in nanoseconds.
+    pub fn boot_time(&self) -> Option<u64> {
+        self.boot_clock.as_ref()?.time.get()
     }
 
     /// A CMOS clock. `fixed_time` (seconds since 1970) stops the clock there.
@@ -233,6 +311,14 @@ impl NativeDevice {
         match &mut *self.lock() {
             Model::Serial(serial) => Ok(serial.input(bytes)),
             Model::Other(_) => Err(Error::new(ErrorCode::Unsupported, "this device has no input")),
+        }
+    }
+
+    /// How many bytes [`input`](Self::input) would take now.
+    pub fn input_capacity(&self) -> usize {
+        match &*self.lock() {
+            Model::Serial(serial) => serial.input_capacity(),
+            Model::Other(_) => 0,
         }
     }
 

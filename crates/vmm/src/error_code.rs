@@ -94,6 +94,15 @@ error_codes! {
     BackingLost "ERR_KVM_BACKING_LOST"
         "The file behind guest memory became shorter than the region"
         "Keep the file as long as the region is mapped; the VM cannot go on.",
+    Boot "ERR_KVM_BOOT"
+        "A machine cannot be booted as it was configured"
+        "The message begins with the field of the configuration and says what was found and what is possible.",
+    MachineState "ERR_KVM_MACHINE_STATE"
+        "A machine was asked for something that it cannot do in its state"
+        "`machine.state` says what it is doing; a machine that has ended does not start again.",
+    Guest "ERR_KVM_GUEST"
+        "A vCPU cannot go on with its guest"
+        "The message has what KVM reported: mostly an instruction or a state that this host's KVM cannot run.",
     TooManyVcpus "ERR_KVM_TOO_MANY_VCPUS"
         "The VM cannot have another vCPU, or none with this id"
         "`kvm.getMaxVcpus()` and `kvm.getMaxVcpuId()` are the limits.",

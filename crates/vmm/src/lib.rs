@@ -4,6 +4,7 @@
 //! the decisions are made here.
 
 mod background;
+pub mod boot;
 mod control;
 mod device;
 mod error;
@@ -34,7 +35,7 @@ pub use isolate::{Access, IsolatePort};
 pub use kvm::KvmCore;
 pub use memory::{Backing, GuestMemory, RegionConfig, ViewGuard};
 pub use registry::Registry;
-pub use routes::{Bus, Claim, ScriptDevice, Target};
+pub use routes::{Bus, Claim, PostedRange, ScriptDevice, Target};
 pub use vcpu::{Exposure, RunPages, VcpuCore};
 pub use vm::{IoEvent, VmCore};
 pub use vmhatch_devices::{DeviceState, Ignore};

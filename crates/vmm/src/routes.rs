@@ -56,8 +56,17 @@ pub struct Claim {
     pub base: u64,
     /// How many ports or bytes.
     pub length: u64,
-    /// Whether writes are collected by KVM and arrive later, without an exit of their own.
-    pub posted: bool,
+    /// The part whose writes are collected by KVM and arrive later, without an exit of their own.
+    pub posted: Option<PostedRange>,
+}
+
+/// The part of a claim whose writes are posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PostedRange {
+    /// Where it starts, from the claim's base.
+    pub offset: u64,
+    /// How many ports or bytes.
+    pub length: u64,
 }
 
 /// All claims of one virtual machine. It is replaced whole, so vCPUs read it without a lock.
@@ -65,6 +74,8 @@ pub struct Claim {
 pub(crate) struct Routes {
     pub(crate) io: RangeMap<Target>,
     pub(crate) mmio: RangeMap<Target>,
+    /// Whether an access that nobody claims is answered as an empty bus does, without an exit to JavaScript.
+    pub(crate) empty_bus: bool,
 }
 
 impl Routes {

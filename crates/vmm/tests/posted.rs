@@ -5,7 +5,9 @@ mod support;
 use std::sync::{Arc, Mutex};
 use support::{OtherIsolate, bare, ends, eventually, has_posted, machine, port, ports, posted, vcpu};
 use vmhatch_test_guests as guests;
-use vmhatch_vmm::{Bus, Claim, ErrorCode, IsolatePort, NativeDevice, ScriptDevice, Status, Target, VmCore};
+use vmhatch_vmm::{
+    Bus, Claim, ErrorCode, IsolatePort, NativeDevice, PostedRange, ScriptDevice, Status, Target, VmCore,
+};
 
 const KVM_CAP_COALESCED_PIO: u32 = 162;
 
@@ -15,7 +17,8 @@ fn attach(vm: &VmCore, base: u64, length: u64, target: Target) -> bool {
         eprintln!("skipped: this host does not collect port writes");
         return false;
     }
-    vm.attach(&Claim { posted: true, ..ports(base, length) }, target).unwrap();
+    let posted = Some(PostedRange { offset: 0, length });
+    vm.attach(&Claim { posted, ..ports(base, length) }, target).unwrap();
     true
 }
 
@@ -198,7 +201,8 @@ fn a_detached_range_delivers_nothing_more() {
 fn what_cannot_be_collected_leaves_no_claim() {
     let (port, _) = port();
     let Some(vm) = machine(&port) else { return };
-    let huge = Claim { bus: Bus::Mmio, base: 1 << 40, length: 1 << 33, posted: true };
+    let posted = Some(PostedRange { offset: 0, length: 1 << 33 });
+    let huge = Claim { bus: Bus::Mmio, base: 1 << 40, length: 1 << 33, posted };
     assert_eq!(vm.attach(&huge, own(&port, 0)).unwrap_err().code, ErrorCode::Unsupported);
-    vm.attach(&Claim { posted: false, ..huge }, own(&port, 0)).unwrap();
+    vm.attach(&Claim { posted: None, ..huge }, own(&port, 0)).unwrap();
 }

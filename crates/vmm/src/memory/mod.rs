@@ -51,6 +51,20 @@ impl GuestMemory {
         self.regions.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// vm-memory's view of the regions as they are now, for a loader. It stays harmless when the machine is closed
+    /// meanwhile: who still writes through it, writes to memory that nobody reads.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Closed`], [`ErrorCode::MemoryBounds`] for a machine without memory.
+    pub fn map(&self) -> Result<GuestMemoryMmap<AtomicBitmap>, Error> {
+        let guard = self.read_guard();
+        if guard.closed {
+            return Err(Error::closed("Vm"));
+        }
+        guard.map.clone().ok_or_else(|| Error::new(ErrorCode::MemoryBounds, "the machine has no memory"))
+    }
+
     /// The regions, by guest address.
     pub fn regions(&self) -> Vec<Arc<Region>> {
         self.read_guard().list.clone()

@@ -33,7 +33,7 @@ fn isolate() -> Arc<IsolatePort> {
 fn routes(ports: &[&Arc<IsolatePort>]) -> Routes {
     let mut routes = Routes::default();
     for (route, port) in ports.iter().enumerate() {
-        let claim = Claim { bus: Bus::Io, base: 0x10 * (route as u64 + 1), length: 16, posted: true };
+        let claim = Claim { bus: Bus::Io, base: 0x10 * (route as u64 + 1), length: 16, posted: None };
         let target = Target::Script(ScriptDevice::new(route as u32, Arc::clone(port)));
         assert!(routes.insert(&claim, target).is_ok());
     }

@@ -73,6 +73,10 @@ impl VcpuCore {
         let counters = self.pages.counters();
         let claim = local.routes.map(bus).lookup(transfer.address, transfer.size as u64);
         let Some(claim) = claim else {
+            if local.routes.empty_bus {
+                Counters::add(&counters.rust, 1);
+                return Pass::Again;
+            }
             Counters::add(&counters.javascript, 1);
             return Pass::Return(unclaimed);
         };

@@ -7,8 +7,8 @@ use crate::vm::from_bytes;
 use crate::{Error, ErrorCode};
 use kvm_bindings::{
     CpuId, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_MAX_CPUID_ENTRIES, Msrs,
-    kvm_cpuid_entry2, kvm_guest_debug, kvm_guest_debug_arch, kvm_mp_state, kvm_msr_entry, kvm_regs,
-    kvm_sregs,
+    kvm_cpuid_entry2, kvm_guest_debug, kvm_guest_debug_arch, kvm_lapic_state, kvm_mp_state, kvm_msr_entry,
+    kvm_regs, kvm_sregs,
 };
 use kvm_ioctls::VcpuFd;
 use zerocopy::IntoBytes;
@@ -90,6 +90,34 @@ impl VcpuCore {
     /// As [`regs`](Self::regs).
     pub fn set_mp_state(&self, state: u32) -> Result<(), Error> {
         self.with(|fd| fd.set_mp_state(kvm_mp_state { mp_state: state }).ioctl("KVM_SET_MP_STATE"))
+    }
+
+    /// `KVM_GET_LAPIC`: the bytes of `struct kvm_lapic_state`, the registers of the local APIC.
+    ///
+    /// # Errors
+    ///
+    /// As [`regs`](Self::regs); `EINVAL` without the in-kernel interrupt controllers.
+    pub fn lapic(&self) -> Result<Vec<u8>, Error> {
+        self.with(|fd| Ok(fd.get_lapic().ioctl("KVM_GET_LAPIC")?.regs.map(|byte| byte as u8).to_vec()))
+    }
+
+    /// `KVM_SET_LAPIC`.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_regs`](Self::set_regs).
+    pub fn set_lapic(&self, bytes: &[u8]) -> Result<(), Error> {
+        let lapic: kvm_lapic_state = from_bytes("kvm_lapic_state", bytes)?;
+        self.with(|fd| fd.set_lapic(&lapic).ioctl("KVM_SET_LAPIC"))
+    }
+
+    /// `KVM_GET_TSC_KHZ`: how fast the guest's time stamp counter runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`regs`](Self::regs).
+    pub fn tsc_khz(&self) -> Result<u32, Error> {
+        self.with(|fd| fd.get_tsc_khz().ioctl("KVM_GET_TSC_KHZ"))
     }
 
     /// `KVM_GET_CPUID2`.

@@ -2,7 +2,7 @@
 
 use super::VmCore;
 use crate::error::IoctlResult;
-use crate::routes::Routes;
+use crate::routes::{PostedRange, Routes};
 use crate::{Bus, Claim, Error, ErrorCode, Target};
 use kvm_ioctls::{IoEventAddress, VmFd};
 use std::sync::Arc;
@@ -10,6 +10,15 @@ use std::sync::atomic::Ordering;
 
 const KVM_CAP_COALESCED_MMIO: u64 = 15;
 const KVM_CAP_COALESCED_PIO: u64 = 162;
+
+/// A range whose writes KVM collects.
+pub(super) struct Zone {
+    bus: Bus,
+    /// The base of the claim that it belongs to.
+    claim: u64,
+    base: u64,
+    length: u32,
+}
 
 impl VmCore {
     pub(super) fn replace_routes(
@@ -49,8 +58,8 @@ impl VmCore {
     pub fn attach(&self, claim: &Claim, target: Target) -> Result<(), Error> {
         self.with(|vm| {
             self.replace_routes(|routes| routes.insert(claim, target))?;
-            if claim.posted {
-                self.add_zone(vm, claim).inspect_err(|_| {
+            if let Some(range) = claim.posted {
+                self.add_zone(vm, claim, range).inspect_err(|_| {
                     let _ = self.replace_routes(|routes| {
                         routes.map_mut(claim.bus).remove(claim.base);
                         Ok(())
@@ -74,9 +83,9 @@ impl VmCore {
                 Ok(())
             })?;
             let mut zones = self.zones.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if let Some(index) = zones.iter().position(|zone| zone.0 == bus && zone.1 == base) {
-                let (_, _, length) = zones.remove(index);
-                let _ = vm.unregister_coalesced_mmio(io_address(bus, base), length as u32);
+            if let Some(index) = zones.iter().position(|zone| zone.bus == bus && zone.claim == base) {
+                let zone = zones.remove(index);
+                let _ = vm.unregister_coalesced_mmio(io_address(bus, zone.base), zone.length);
                 self.hot.has_zones.store(!zones.is_empty(), Ordering::SeqCst);
             }
             if let Some(Target::Script(script)) = removed {
@@ -86,7 +95,22 @@ impl VmCore {
         })
     }
 
-    fn add_zone(&self, vm: &VmFd, claim: &Claim) -> Result<(), Error> {
+    /// Says what becomes of an access that nobody claims: an exit to JavaScript, or (`empty`) reads of all ones and
+    /// writes that are dropped, without one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Closed`].
+    pub fn set_empty_bus(&self, empty: bool) -> Result<(), Error> {
+        self.with(|_| {
+            self.replace_routes(|routes| {
+                routes.empty_bus = empty;
+                Ok(())
+            })
+        })
+    }
+
+    fn add_zone(&self, vm: &VmFd, claim: &Claim, range: PostedRange) -> Result<(), Error> {
         let capability = match claim.bus {
             Bus::Io => KVM_CAP_COALESCED_PIO,
             Bus::Mmio => KVM_CAP_COALESCED_MMIO,
@@ -94,15 +118,13 @@ impl VmCore {
         if vm.check_extension_raw(capability as _) <= 0 {
             return Err(Error::new(ErrorCode::Unsupported, "this host cannot collect posted writes"));
         }
-        let length = u32::try_from(claim.length)
+        let length = u32::try_from(range.length)
             .map_err(|_| Error::new(ErrorCode::Unsupported, "a posted range is at most 4 GiB long"))?;
-        vm.register_coalesced_mmio(io_address(claim.bus, claim.base), length)
+        let base = claim.base + range.offset;
+        vm.register_coalesced_mmio(io_address(claim.bus, base), length)
             .ioctl("KVM_REGISTER_COALESCED_MMIO")?;
-        self.zones.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((
-            claim.bus,
-            claim.base,
-            claim.length,
-        ));
+        let zone = Zone { bus: claim.bus, claim: claim.base, base, length };
+        self.zones.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(zone);
         self.hot.has_zones.store(true, Ordering::SeqCst);
         Ok(())
     }

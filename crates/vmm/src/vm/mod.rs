@@ -10,7 +10,7 @@ use crate::error::IoctlResult;
 use crate::kvm::retry;
 use crate::posted::Posted;
 use crate::routes::Routes;
-use crate::{Bus, Error, ErrorCode, GuestMemory, IsolatePort, VcpuCore};
+use crate::{Error, ErrorCode, GuestMemory, IsolatePort, VcpuCore};
 use kvm_bindings::kvm_enable_cap;
 use kvm_ioctls::VmFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,8 +35,8 @@ pub struct VmCore {
     pub memory: GuestMemory,
     routes: Mutex<Arc<Routes>>,
     hot: Hot,
-    /// Zones that KVM collects, by claim; their ring lives in every vCPU's mapping.
-    zones: Mutex<Vec<(Bus, u64, u64)>>,
+    /// What KVM collects; the ring lives in every vCPU's mapping.
+    zones: Mutex<Vec<claims::Zone>>,
     pub(crate) posted: Posted,
     vcpus: Mutex<Vec<Weak<VcpuCore>>>,
     port: Arc<IsolatePort>,

@@ -178,7 +178,7 @@ pub fn peek(view: &ViewGuard, at: usize) -> u8 {
 
 /// A claim of `length` ports at `base`.
 pub fn ports(base: u64, length: u64) -> Claim {
-    Claim { bus: Bus::Io, base, length, posted: false }
+    Claim { bus: Bus::Io, base, length, posted: None }
 }
 
 /// Another isolate with a device at `claim`, served by a thread of its own as JavaScript would serve it.

@@ -1,0 +1,67 @@
+//! The zero page, `boot_params`. Linux's Documentation/arch/x86/zero-page.rst.
+
+use crate::BootError;
+use crate::layout::COMMAND_LINE;
+use crate::memory_map::Ram;
+use linux_loader::loader::bootparam::{
+    CAN_USE_HEAP, E820_MAX_ENTRIES_ZEROPAGE, KASLR_FLAG, LOADED_HIGH, XLF_KERNEL_64, boot_e820_entry,
+    boot_params, setup_header,
+};
+use std::ops::Range;
+use vm_memory::ByteValued;
+
+/// `type_of_loader` of a loader that has no number of its own.
+const LOADER_UNDEFINED: u8 = 0xff;
+/// `vid_mode`: "normal".
+const VIDEO_NORMAL: u16 = 0xffff;
+/// The offset of `acpi_rsdp_addr`.
+pub(crate) const ACPI_RSDP_ADDR: u64 = 0x70;
+
+/// The setup header for a vmlinux, which has none of its own.
+pub(crate) fn header_for_elf() -> setup_header {
+    setup_header {
+        boot_flag: 0xaa55,
+        // "HdrS"
+        header: 0x5372_6448,
+        version: 0x020f,
+        loadflags: LOADED_HIGH,
+        xloadflags: XLF_KERNEL_64,
+        // MIN_KERNEL_ALIGN of arch/x86/include/asm/boot.h
+        kernel_alignment: 0x20_0000,
+        // INITRD addresses and command lines as every x86_64 bzImage has them.
+        initrd_addr_max: 0x7fff_ffff,
+        cmdline_size: 2047,
+        ..setup_header::default()
+    }
+}
+
+/// The page for a kernel with that header, loaded at `load_address`.
+pub(crate) fn bytes(
+    header: setup_header,
+    load_address: u64,
+    ram: &Ram,
+    initrd: Option<&Range<u64>>,
+) -> Result<Vec<u8>, BootError> {
+    let map = ram.map_of_at_most(E820_MAX_ENTRIES_ZEROPAGE)?;
+    let mut params = boot_params { hdr: header, ..boot_params::default() };
+    params.hdr.type_of_loader = LOADER_UNDEFINED;
+    params.hdr.vid_mode = VIDEO_NORMAL;
+    params.hdr.loadflags = (header.loadflags | LOADED_HIGH) & !(KASLR_FLAG | CAN_USE_HEAP);
+    params.hdr.code32_start = load_address as u32;
+    params.hdr.cmd_line_ptr = COMMAND_LINE as u32;
+    params.hdr.setup_data = 0;
+    params.hdr.hardware_subarch = 0;
+    if let Some(initrd) = initrd {
+        let length = initrd.end - initrd.start;
+        params.hdr.ramdisk_image = initrd.start as u32;
+        params.ext_ramdisk_image = (initrd.start >> 32) as u32;
+        params.hdr.ramdisk_size = length as u32;
+        params.ext_ramdisk_size = (length >> 32) as u32;
+    }
+    params.e820_entries = map.len() as u8;
+    for (entry, slot) in map.iter().zip(0..) {
+        params.e820_table[slot] =
+            boot_e820_entry { addr: entry.start, size: entry.length, r#type: entry.kind as u32 };
+    }
+    Ok(params.as_slice().to_vec())
+}

@@ -1,0 +1,223 @@
+/** The configuration of a machine as a caller writes it, and as the rest of this folder uses it. */
+import { freemem, totalmem } from 'node:os';
+import type { Device } from '../devices/device.ts';
+import {
+  address,
+  boolean,
+  elements,
+  integer,
+  object,
+  oneOf,
+  options as checkOptions,
+  port,
+  signal as checkSignal,
+  string,
+} from '../internal/check.ts';
+import { invalidArgValue, outOfRange } from '../internal/errors.ts';
+import type { Range } from '../kvm/bus.ts';
+import type { RustDevice } from '../kvm/rust-devices.ts';
+import { defaultKernel } from './default-kernel.ts';
+import { checkDevices } from './device-config.ts';
+import { MAX_CPUS, PAGE } from './layout.ts';
+import { byteSize, readableSize, type ByteSize } from './size.ts';
+import { imageSource, type CheckedSource, type ImageSource } from './source.ts';
+
+/**
+ * How a kernel is entered. By default the image decides: a bzImage by `'linux64'`, an ELF with the PVH note by `'pvh'`,
+ * another 64-bit ELF by `'elf64'`, one with a Multiboot header by `'multiboot'`.
+ *
+ * - `'linux64'`: a bzImage by the 64-bit entry of the Linux boot protocol.
+ * - `'pvh'`: an ELF vmlinux by its PVH entry, or the one inside a bzImage, which is unpacked first.
+ * - `'elf64'`: an ELF vmlinux by the 64-bit entry, with a zero page.
+ * - `'multiboot'`: Multiboot 1.
+ * - `'flat'`: bytes at an address: see {@link FlatImage}.
+ * - `'firmware'`: an image that ends at 4 GiB; the CPU starts at its reset vector.
+ */
+export type BootProtocol = 'linux64' | 'pvh' | 'elf64' | 'multiboot' | 'flat' | 'firmware';
+
+const PROTOCOLS = ['linux64', 'pvh', 'elf64', 'multiboot', 'flat', 'firmware'] as const;
+
+/** Where a flat image goes and how it begins. */
+export interface FlatImage {
+  /** The guest address of its first byte. Default 0x7c00, that of a boot sector. */
+  address?: number;
+  /** The guest address of its first instruction. Default: its first byte. */
+  entry?: number;
+  /** The mode of the CPU: 16, 32 or 64 bits, all segments flat, the first 4 GiB mapped one to one. Default `'real'`. */
+  mode?: 'real' | 'protected' | 'long';
+}
+
+/** A module of a Multiboot kernel. */
+export interface BootModule {
+  /** The module's bytes. */
+  image: ImageSource;
+  /** What the kernel is told about it. Default: nothing. */
+  cmdline?: string;
+}
+
+/** How a device is told to a guest that reads ACPI tables. */
+export interface AcpiDescription {
+  /** Its name in the namespace: a letter, then up to three letters or digits, in capitals. */
+  name: string;
+  /** What drivers look for: `'PNP0501'`, `'LNRO0005'`. */
+  hid: string;
+  /** Tells devices with the same hid apart. Default 0. */
+  uid?: number;
+}
+
+/** A device of the caller's in a machine. */
+export interface MachineDevice {
+  /** The device. One in JavaScript is called on the event loop; the vCPU that uses it waits. */
+  device: Device | RustDevice;
+  /** Its ports. */
+  io?: Range;
+  /** Its addresses: from 0xd0001000 on and below 0xfec00000. */
+  mmio?: Range;
+  /** Its interrupt line, 5 to 23, for `machine.interrupt()` and the tables. Edge-triggered, active high. */
+  interrupt?: number;
+  /** How ACPI tells the guest about it. Default: not at all. */
+  acpi?: AcpiDescription;
+}
+
+/** What a {@link Machine} is made of. */
+export interface MachineConfig {
+  /** vCPUs, 1 to 32. Default 1. */
+  cpus?: number;
+  /** RAM: bytes, a multiple of 4096, or a string such as `'512MiB'`. Default `'256MiB'`. */
+  memory?: ByteSize;
+  /** The kernel. Default: that of the package `vmhatch-kernel-x64`, if it is installed. */
+  kernel?: ImageSource;
+  /** How the kernel is entered. Default: as its image says. */
+  protocol?: BootProtocol;
+  /** The initial RAM disk. Default: none. */
+  initrd?: ImageSource;
+  /**
+   * The kernel's command line. Default: `Machine.defaultCmdline`, which has the console on the serial port and lets a
+   * panic end the machine. A flat image or firmware takes none.
+   */
+  cmdline?: string;
+  /** Modules, for Multiboot. */
+  modules?: readonly BootModule[];
+  /** Where a flat image goes, for the protocol `'flat'`. */
+  flat?: FlatImage;
+  /** Whether the guest finds ACPI tables, or only an MP table. Default true. */
+  acpi?: boolean;
+  /** A second serial port, `machine.console2`: COM2, ttyS1. Default false. */
+  console2?: boolean;
+  /** A debug console, `machine.debugConsole`, and its port: `true` is 0xe9. Default false. */
+  debugConsole?: boolean | number;
+  /** Devices of the caller's. */
+  devices?: readonly MachineDevice[];
+  /** What happens when the guest resets: the machine ends (`'exit'`, the default) or starts again (`'restart'`). */
+  onReset?: 'exit' | 'restart';
+  /** Ends the creation, and later the machine. */
+  signal?: AbortSignal;
+}
+
+/** A configuration, checked. */
+export interface MachinePlan {
+  readonly cpus: number;
+  readonly memory: number;
+  readonly kernel: CheckedSource;
+  readonly protocol: BootProtocol | undefined;
+  readonly initrd: CheckedSource | undefined;
+  readonly cmdline: string;
+  readonly modules: readonly { readonly image: CheckedSource; readonly cmdline: string }[];
+  readonly flat: Required<FlatImage>;
+  readonly acpi: boolean;
+  readonly console2: boolean;
+  readonly debugConsole: number | undefined;
+  readonly devices: readonly MachineDevice[];
+  readonly onReset: 'exit' | 'restart';
+  readonly signal: AbortSignal | undefined;
+}
+
+const KEYS = [
+  'cpus',
+  'memory',
+  'kernel',
+  'protocol',
+  'initrd',
+  'cmdline',
+  'modules',
+  'flat',
+  'acpi',
+  'console2',
+  'debugConsole',
+  'devices',
+  'onReset',
+  'signal',
+] as const;
+
+/** What a kernel is told unless the caller says otherwise: the console, and that a panic ends the machine, by a reboot. */
+export const DEFAULT_CMDLINE = 'console=ttyS0 panic=-1';
+
+/** Multiboot modules that a kernel can be given. */
+const MODULES = 64;
+
+/** Checks a configuration; no file is read, KVM is not asked. */
+export function machinePlan(config: MachineConfig): MachinePlan {
+  const given = checkOptions('config', config, KEYS);
+  const protocol =
+    given.protocol === undefined ? undefined : oneOf('config.protocol', given.protocol, PROTOCOLS);
+  const isProgram = protocol === 'flat' || protocol === 'firmware';
+  return {
+    cpus: integer('config.cpus', given.cpus ?? 1, 1, MAX_CPUS),
+    memory: checkMemory(given.memory ?? '256MiB'),
+    kernel: given.kernel === undefined ? defaultKernel() : imageSource('config.kernel', given.kernel),
+    protocol,
+    initrd: given.initrd === undefined ? undefined : imageSource('config.initrd', given.initrd),
+    cmdline: checkCmdline('config.cmdline', given.cmdline ?? (isProgram ? '' : DEFAULT_CMDLINE)),
+    modules: elements('config.modules', given.modules ?? [], MODULES).map(checkModule),
+    flat: checkFlat('config.flat', given.flat),
+    acpi: boolean('config.acpi', given.acpi ?? true),
+    console2: boolean('config.console2', given.console2 ?? false),
+    debugConsole: checkDebugConsole(given.debugConsole ?? false),
+    devices: checkDevices('config.devices', given.devices ?? []),
+    onReset: oneOf('config.onReset', given.onReset ?? 'exit', ['exit', 'restart']),
+    signal: checkSignal('config.signal', given.signal),
+  };
+}
+
+function checkMemory(value: unknown): number {
+  const name = 'config.memory';
+  const memory = byteSize(name, value);
+  if (memory < PAGE) throw outOfRange(name, `>= ${PAGE} bytes`, value);
+  if (memory % PAGE !== 0) throw outOfRange(name, `a multiple of ${PAGE} bytes`, value);
+  const host = totalmem();
+  if (memory > host) {
+    const range = `at most what this host has: ${readableSize(host)} (${readableSize(freemem())} of it free)`;
+    throw outOfRange(name, range, value);
+  }
+  return memory;
+}
+
+function checkCmdline(name: string, value: unknown): string {
+  const cmdline = string(name, value);
+  if (cmdline.includes('\0')) throw invalidArgValue(name, cmdline, 'must not contain NUL');
+  return cmdline;
+}
+
+function checkModule(value: unknown, index: number): { image: CheckedSource; cmdline: string } {
+  const name = `config.modules[${index}]`;
+  const { image, cmdline = '' } = checkOptions(name, object(name, value) as BootModule, ['image', 'cmdline']);
+  return { image: imageSource(`${name}.image`, image), cmdline: checkCmdline(`${name}.cmdline`, cmdline) };
+}
+
+function checkFlat(name: string, value: FlatImage | undefined): Required<FlatImage> {
+  const given = checkOptions(name, value, ['address', 'entry', 'mode']);
+  const start = address(`${name}.address`, given.address ?? 0x7c00);
+  return {
+    address: start,
+    entry: address(`${name}.entry`, given.entry ?? start),
+    mode: oneOf(`${name}.mode`, given.mode ?? 'real', ['real', 'protected', 'long']),
+  };
+}
+
+/** The port that Bochs has its debug console at. */
+const DEBUG_CONSOLE_PORT = 0xe9;
+
+function checkDebugConsole(value: unknown): number | undefined {
+  if (typeof value === 'number') return port('config.debugConsole', value);
+  return boolean('config.debugConsole', value) ? DEBUG_CONSOLE_PORT : undefined;
+}

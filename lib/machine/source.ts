@@ -1,0 +1,103 @@
+/** Where an image comes from: a file, bytes, or a URL. */
+import { readFile, stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { bytes, type BytesLike } from '../internal/bytes.ts';
+import { string } from '../internal/check.ts';
+import { invalidArgType, invalidArgValue, KvmError } from '../internal/errors.ts';
+
+/**
+ * An image: a path, bytes, or a URL with the scheme `file:`, `data:`, `http:` or `https:`. Bytes are copied when the
+ * machine is created and when it is reset.
+ */
+export type ImageSource = string | URL | ArrayBufferView | ArrayBufferLike;
+
+/** What the native side reads: a file by itself, bytes as they are. */
+export interface Image {
+  /** What messages call it. */
+  readonly label: string;
+  readonly path?: string;
+  readonly bytes?: Uint8Array;
+}
+
+/** A source as it was given, checked. */
+export type CheckedSource =
+  { readonly path: string } | { readonly url: URL } | { readonly bytes: Uint8Array };
+
+/** Checks a source; nothing is read yet. */
+export function imageSource(name: string, value: unknown): CheckedSource {
+  if (typeof value === 'string') {
+    const path = string(name, value);
+    if (path === '' || path.includes('\0')) throw invalidArgValue(name, value, 'must be a path');
+    return { path };
+  }
+  if (value instanceof URL) {
+    if (value.protocol === 'file:') return { path: fileURLToPath(value) };
+    if (['http:', 'https:', 'data:'].includes(value.protocol)) return { url: value };
+    throw invalidArgValue(name, value.href, 'must be a URL with file:, data:, http: or https:');
+  }
+  if (typeof value !== 'object' || value === null) {
+    throw invalidArgType(name, 'a path, a URL, or bytes (Uint8Array, ArrayBuffer)', value);
+  }
+  return { bytes: bytes(name, value as BytesLike) };
+}
+
+/**
+ * Makes the image ready for the native side. A file is only looked at: that it is one, and not larger than `limit`.
+ *
+ * @throws `ERR_KVM_BOOT` naming the field
+ */
+export async function openImage(
+  field: string,
+  source: CheckedSource,
+  { limit, signal }: { limit: number; signal: AbortSignal | undefined },
+): Promise<Image> {
+  if ('bytes' in source) return { label: `${source.bytes.length} bytes`, bytes: source.bytes };
+  if ('path' in source) {
+    const { path } = source;
+    const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+      throw bootError(field, `${path} cannot be read (${cause.code ?? cause.message})`, cause);
+    });
+    if (!found.isFile()) throw bootError(field, `${path} is no file`);
+    tooBig(field, path, found.size, limit);
+    return { label: path, path };
+  }
+  const { url } = source;
+  const response = await fetch(url, signal === undefined ? {} : { signal }).catch((cause: unknown) => {
+    signal?.throwIfAborted();
+    throw bootError(field, `${shortUrl(url)} cannot be fetched`, cause);
+  });
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw bootError(field, `${shortUrl(url)} cannot be fetched: status ${response.status}`);
+  }
+  return { label: shortUrl(url), bytes: await readBounded(field, url, response, limit) };
+}
+
+/** All bytes of an image, for who has to know their number. */
+export async function readImage(image: Image): Promise<Uint8Array> {
+  return image.bytes ?? (await readFile(image.path!));
+}
+
+async function readBounded(field: string, url: URL, response: Response, limit: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk as Uint8Array);
+    length += (chunk as Uint8Array).length;
+    tooBig(field, shortUrl(url), length, limit);
+  }
+  return Buffer.concat(chunks, length);
+}
+
+function tooBig(field: string, what: string, size: number, limit: number): void {
+  if (size > limit) throw bootError(field, `${what} has ${size} bytes, the machine's memory ${limit}`);
+}
+
+function shortUrl(url: URL): string {
+  return url.href.length > 80 ? `${url.href.slice(0, 77)}...` : url.href;
+}
+
+/** The error for what cannot be booted. */
+export function bootError(field: string, message: string, cause?: unknown): KvmError {
+  return new KvmError('ERR_KVM_BOOT', `${field}: ${message}`, cause === undefined ? {} : { cause });
+}
