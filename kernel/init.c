@@ -1,19 +1,24 @@
 // The first program of the minimal initrd: tells the host's boot timer that user space has begun, mounts what every
-// program expects, and becomes a shell that runs /etc/rc. It is linked with no library, so that the mark is the first
-// thing that happens and costs nothing: the kernel loads one page of it.
+// program expects, runs /etc/rc, and ends the machine when that ends or somebody asks. It is linked with no library, so
+// that the mark is the first thing that happens and costs nothing: the kernel loads one page of it.
 
 #ifndef __x86_64__
 #error "written for x86-64"
 #endif
 
-// System call numbers: arch/x86/entry/syscalls/syscall_64.tbl. Flags: include/uapi/linux/mount.h,
-// include/uapi/asm-generic/{fcntl,mman-common}.h.
-enum { OPEN = 2, MMAP = 9, EXECVE = 59, EXIT = 60, MKDIR = 83, MOUNT = 165, IOPERM = 173 };
-enum { MS_NOSUID = 2, MS_NODEV = 4, MS_NOEXEC = 8 };
+// System call numbers: arch/x86/entry/syscalls/syscall_64.tbl. Other numbers: include/uapi/linux/{mount,reboot,wait}.h,
+// include/uapi/asm-generic/{fcntl,mman-common}.h, arch/x86/include/uapi/asm/signal.h.
+enum { OPEN = 2, MMAP = 9, RT_SIGPROCMASK = 14, FORK = 57, EXECVE = 59, EXIT = 60, WAIT4 = 61, MKDIR = 83 };
+enum { RT_SIGTIMEDWAIT = 128, SYNC = 162, MOUNT = 165, REBOOT = 169, IOPERM = 173 };
+enum { MS_NOSUID = 2, MS_NODEV = 4, MS_NOEXEC = 8, WNOHANG = 1 };
 enum { O_RDWR = 02, O_SYNC = 04010000, PROT_WRITE = 2, MAP_SHARED = 1 };
+enum { SIGUSR1 = 10, SIGUSR2 = 12, SIGTERM = 15, SIGCHLD = 17, SIG_BLOCK = 0 };
+enum { POWER_OFF = 0x4321fedc, RESTART = 0x01234567 };
+static const unsigned MAGIC1 = 0xfee1dead, MAGIC2 = 0x28121969, HALT = 0xcdef0123;
 
 // The boot timer, as Firecracker has it: one byte with this value.
-enum { MARK = 123, MARK_PORT = 0x3f0, MARK_ADDRESS = 0xd0000000 };
+enum { MARK = 123, MARK_PORT = 0x3f0 };
+static const long MARK_ADDRESS = 0xd0000000;
 
 static long call(long number, long a, long b, long c, long d, long e, long f) {
   long result;
@@ -46,6 +51,27 @@ static void mark_by_memory(void) {
   *(volatile unsigned char *)page = MARK;
 }
 
+static void end(unsigned how) {
+  call(SYNC, 0, 0, 0, 0, 0, 0);
+  call(REBOOT, MAGIC1, MAGIC2, how, 0, 0, 0);
+}
+
+// Children of programs that ended become ours: they are waited for, or they would stay for ever.
+static void end_with(long script) {
+  unsigned long signals = 1ul << (SIGUSR1 - 1) | 1ul << (SIGUSR2 - 1) | 1ul << (SIGTERM - 1) | 1ul << (SIGCHLD - 1);
+  call(RT_SIGPROCMASK, SIG_BLOCK, (long)&signals, 0, sizeof signals, 0, 0);
+  for (;;) {
+    for (long child; (child = call(WAIT4, -1, 0, WNOHANG, 0, 0, 0)) > 0;)
+      if (child == script) end(POWER_OFF);
+    // What busybox's halt, poweroff and reboot send.
+    switch (call(RT_SIGTIMEDWAIT, (long)&signals, 0, 0, sizeof signals, 0, 0)) {
+    case SIGUSR1: end(HALT); break;
+    case SIGUSR2: end(POWER_OFF); break;
+    case SIGTERM: end(RESTART); break;
+    }
+  }
+}
+
 // `stack` is what the kernel leaves there: argc, argv, 0, envp, 0 (System V ABI, AMD64 supplement, 3.4.1).
 __attribute__((used)) static void start(long *stack) {
   int marked = call(IOPERM, MARK_PORT, 1, 1, 0, 0, 0) == 0;
@@ -58,6 +84,8 @@ __attribute__((used)) static void start(long *stack) {
   }
   if (!marked) mark_by_memory();
 
+  long script = call(FORK, 0, 0, 0, 0, 0, 0);
+  if (script != 0) end_with(script);
   const char *arguments[] = {"sh", "/etc/rc", 0};
   call(EXECVE, (long)"/bin/busybox", (long)arguments, (long)(stack + *stack + 2), 0, 0, 0);
   call(EXIT, 127, 0, 0, 0, 0, 0);

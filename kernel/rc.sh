@@ -1,4 +1,4 @@
-# What the first process of the minimal initrd goes on with, in busybox's shell, once init.c has mounted all there is.
+# What the first process of the minimal initrd, init.c, starts once all is mounted: a script for busybox's shell.
 # Words of the kernel's command line that the kernel does not know arrive as variables:
 #   vmhatch_run="COMMAND"   runs this instead of an interactive shell, and says its exit status
 #   vmhatch_end=WORD        what follows: poweroff (if nothing is said), reboot, halt or panic
@@ -22,26 +22,17 @@ done
 unset IFS
 echo "vmhatch: Linux $release, CPUs: $cpus, memory: $((memory / 1024)) MiB. Type exit or poweroff to end."
 
-# poweroff, reboot and halt send these signals to the first process.
-end=${vmhatch_end:-poweroff}
-trap end=poweroff USR2
-trap end=reboot TERM
-trap end=halt USR1
-
-# In the background, because a signal ends a wait and nothing else. The shell wants a terminal of its own, for job
-# control; it is the one that /dev/console stands for.
+# The shell wants a terminal of its own, for job control: the one that /dev/console stands for.
 if [ -n "$vmhatch_run" ]; then
-  sh -c "$vmhatch_run" </dev/console &
-  wait $!
+  sh -c "$vmhatch_run"
   echo "vmhatch: status $?"
 else
-  setsid cttyhack sh </dev/console &
-  wait $!
+  setsid cttyhack sh
 fi
 
+# The end of this script is the end of the machine: init.c powers it off.
 sync
-case $end in
+case $vmhatch_end in
   panic) echo c >/proc/sysrq-trigger ;;
-  reboot | halt) "$end" -f ;;
-  *) poweroff -f ;;
+  reboot | halt) "$vmhatch_end" -f ;;
 esac

@@ -44,13 +44,15 @@ function eachLine(stream, act) {
 }
 
 /**
- * The last lines that a kernel or QEMU wrote.
+ * The last lines that a kernel or QEMU wrote, and the one before them that says why.
  * @param {string} text
  */
 export function lastLines(text) {
-  const lines = stripVTControlCharacters(text.replaceAll('\r', '')).split('\n');
-  const kept = lines.filter((line) => line.trim() !== '').slice(-shownLines);
-  return kept.map((line) => `\n  ${line}`).join('');
+  const lines = stripVTControlCharacters(text.replaceAll('\r', ''))
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  const reasons = lines.slice(0, -shownLines).filter((line) => /Kernel panic|Oops|BUG:/.test(line));
+  return [...reasons.slice(-1), ...lines.slice(-shownLines)].map((line) => `\n  ${line}`).join('');
 }
 
 /**

@@ -10,23 +10,25 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { findPackage } from '../shared/debian.mjs';
 import { findGenericKernel } from '../debian-kernel.mjs';
 import { cacheDirectory, inRoot } from '../shared/paths.mjs';
 import { run } from '../shared/process.mjs';
+import { unpackKernel } from './vmlinux.mjs';
 
 /** What is asked for by name; what these need comes before them. */
 const wanted = ['virtio_pci', '9pnet_virtio', '9p', 'virtio_console', 'kvm-amd'];
 const store = join(cacheDirectory, 'emulated-host');
-const keptInitrds = 2;
+const keptBefore = 1;
 const init = inRoot('scripts', 'host', 'init.sh');
 
 /**
  * @typedef {object} Parts
- * @property {string} kernel
+ * @property {string} kernel an ELF file, or the bzImage where that could not be unpacked
  * @property {string} initrd
  * @property {string} version of the kernel
  */
@@ -147,16 +149,33 @@ export async function findParts() {
   const busybox = ['bin', 'usr/bin'].map((folder) => join(box.root, folder, 'busybox')).find(existsSync);
   if (busybox === undefined) return { missing: `${box.root} holds no busybox` };
   const hash = createHash('sha256');
-  for (const text of [kernel.modules, box.root, ...wanted]) hash.update(`${basename(text)}\0`);
+  for (const text of [kernel.modules, box.root, ...wanted]) hash.update(`${text}\0`);
   for (const file of [init, import.meta.filename]) hash.update(readFileSync(file));
-  const initrd = join(store, `initrd-${kernel.version}-${hash.digest('hex').slice(0, 20)}`);
   mkdirSync(store, { recursive: true });
+  const initrd = join(store, `initrd-${kernel.version}-${hash.digest('hex').slice(0, 20)}`);
   if (!existsSync(initrd)) {
     await buildInitrd(initrd, busybox, kernel.modules);
-    const others = readdirSync(store).filter(
-      (name) => name.startsWith('initrd-') && name !== basename(initrd),
-    );
-    for (const old of others.slice(0, -keptInitrds)) rmSync(join(store, old), { force: true });
+    forgetOld('initrd-', initrd);
   }
-  return { kernel: kernel.vmlinuz, initrd, version: kernel.version };
+  // The package's version, too: Debian rebuilds a kernel without a new name.
+  const vmlinux = join(store, `vmlinux-${basename(dirname(dirname(kernel.vmlinuz)))}`);
+  if (!existsSync(vmlinux)) {
+    if (!(await unpackKernel(kernel.vmlinuz, vmlinux))) {
+      return { kernel: kernel.vmlinuz, initrd, version: kernel.version };
+    }
+    forgetOld('vmlinux-', vmlinux);
+  }
+  return { kernel: vmlinux, initrd, version: kernel.version };
+}
+
+/**
+ * @param {string} prefix
+ * @param {string} newest
+ */
+function forgetOld(prefix, newest) {
+  const others = readdirSync(store)
+    .filter((name) => name.startsWith(prefix) && name !== basename(newest))
+    .map((name) => join(store, name))
+    .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  for (const old of others.slice(keptBefore)) rmSync(old, { force: true });
 }

@@ -85,6 +85,6 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof WrongArgument)) throw error;
-  tell(`${error.message}. Try scripts/emulated-host --help`);
+  tell(`${error.message}\nTry scripts/emulated-host --help`);
   process.exitCode = wrongArgument;
 }

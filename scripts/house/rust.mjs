@@ -31,13 +31,14 @@ export const unsafeFiles = {
 };
 
 /** Crates whose root forbids unsafe code altogether. */
-const safeCrates = ['devices'];
+const safeCrates = ['boot', 'devices'];
 
 /**
  * What must not be found among the dependencies of a crate, however deep.
  * @type {Readonly<Record<string, RegExp>>}
  */
 export const forbiddenDependencies = {
+  'vmhatch-boot': /^(?:napi|kvm-|vmm-sys-util|vmhatch-)/,
   'vmhatch-devices': /^(?:napi|kvm-|vmm-sys-util|vm-memory|vmhatch-vmm|vmhatch-node)/,
   'vmhatch-vmm': /^(?:napi|vmhatch-node)/,
   'vmhatch-test-guests': /^(?:napi|kvm-|vmhatch-)(?!test-guests)/,

@@ -1,0 +1,15 @@
+//! All tests of the loaders from outside, in one program.
+
+mod bad_images;
+mod bad_plans;
+mod elf64;
+mod flat;
+mod fuzz;
+mod lying_headers;
+mod linux64;
+mod memory_map;
+mod multiboot;
+mod payload;
+mod pvh;
+mod real_kernels;
+mod support;
