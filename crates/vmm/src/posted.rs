@@ -63,14 +63,15 @@ impl Posted {
     /// Empties KVM's ring: Rust devices are served here, JavaScript's writes are queued.
     ///
     /// `ring` is the page that KVM shares; `isolate` is the one that the calling vCPU runs for; `counter` counts the
-    /// writes.
-    pub(crate) fn drain(&self, ring: *mut u8, routes: &Routes, isolate: u32, counter: &AtomicU64) {
+    /// writes. Says whether there were any.
+    pub(crate) fn drain(&self, ring: *mut u8, routes: &Routes, isolate: u32, counter: &AtomicU64) -> bool {
         let mut queues = self.lock();
         let queue = writes_of(&mut queues, isolate);
         // SAFETY: the page holds two u32 indices that the kernel and we share; it is mapped as long as the
         // vCPU's run pages are.
         let (first, last) = unsafe { (&*ring.cast::<AtomicU32>(), &*ring.add(4).cast::<AtomicU32>()) };
-        let mut at = first.load(Ordering::Relaxed) % RING_ENTRIES;
+        let start = first.load(Ordering::Relaxed) % RING_ENTRIES;
+        let mut at = start;
         // Another page user (JavaScript maps it too) could write nonsense: bound the walk.
         for _ in 0..RING_ENTRIES {
             if at == last.load(Ordering::Acquire) % RING_ENTRIES || queue.len() >= QUEUE_LIMIT {
@@ -105,6 +106,7 @@ impl Posted {
             fence(Ordering::SeqCst);
             first.store(at, Ordering::Release);
         }
+        at != start
     }
 
     /// Moves writes for `isolate` into the page that JavaScript reads.

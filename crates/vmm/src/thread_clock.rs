@@ -14,6 +14,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
 /// The tick, in nanoseconds. Posted writes of a guest that waits inside KVM are collected this often.
 const TICK_NS: i64 = 5_000_000;
 
+/// The tick of a thread whose guest has been quiet for [`QUIET_TICKS`], in nanoseconds.
+const QUIET_TICK_NS: i64 = 40_000_000;
+
+/// A guest is quiet after so many ticks in which it made no exit and posted no write.
+const QUIET_TICKS: u32 = 40;
+
 /// After this many ticks a run returns to JavaScript.
 pub(crate) const TICKS_PER_SLICE: u32 = 2;
 
@@ -37,6 +43,8 @@ pub(crate) struct ThreadClock {
     entries: AtomicU32,
     seen_entries: AtomicU32,
     idle: AtomicU32,
+    /// Ticks since the guest did something, up to [`QUIET_TICKS`]. Only the thread itself touches it.
+    quiet: Cell<u32>,
     thread: Cell<i32>,
 }
 
@@ -50,6 +58,7 @@ thread_local! {
             entries: AtomicU32::new(0),
             seen_entries: AtomicU32::new(0),
             idle: AtomicU32::new(0),
+            quiet: Cell::new(0),
             thread: Cell::new(0),
         }
     };
@@ -119,6 +128,33 @@ impl ThreadClock {
         self.armed.store(true, Ordering::Relaxed);
         self.set_period(TICK_NS);
         Ok(())
+    }
+
+    /// Notes a tick that found a guest which did nothing since the one before. A guest that waits for hours is not worth
+    /// two hundred wake-ups a second.
+    pub(crate) fn rest(&self) {
+        let quiet = self.quiet.get() + 1;
+        if quiet < QUIET_TICKS {
+            self.quiet.set(quiet);
+        } else if quiet == QUIET_TICKS {
+            self.quiet.set(quiet);
+            self.set_period(QUIET_TICK_NS);
+        }
+    }
+
+    /// Notes that the guest did something.
+    #[inline]
+    pub(crate) fn stir(&self) {
+        if self.quiet.get() != 0 {
+            self.end_rest();
+        }
+    }
+
+    #[cold]
+    fn end_rest(&self) {
+        if self.quiet.replace(0) >= QUIET_TICKS {
+            self.set_period(TICK_NS);
+        }
     }
 
     /// timer_settime is one of the calls that a signal handler may make.

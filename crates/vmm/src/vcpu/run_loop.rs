@@ -98,10 +98,12 @@ impl VcpuCore {
         self.vm.has_zones() && self.vm.posted.is_urgent(self.isolate_id())
     }
 
-    fn drain_posted(&self, local: &Local) {
-        if let Some(ring) = self.pages.ring() {
-            self.vm.posted.drain(ring, &local.routes, self.isolate_id(), &self.pages.counters().posted);
-        }
+    /// Whether there was any.
+    fn drain_posted(&self, local: &Local) -> bool {
+        let counter = &self.pages.counters().posted;
+        self.pages
+            .ring()
+            .is_some_and(|ring| self.vm.posted.drain(ring, &local.routes, self.isolate_id(), counter))
     }
 
     fn run_loop(&self, local: &mut Local, clock: &ThreadClock, lane: Lane) -> Status {
@@ -169,13 +171,13 @@ impl VcpuCore {
         let result = raw_ioctl::run(local.raw_fd);
         Counters::add(&counters.guest_cycles, cycles().wrapping_sub(start));
         self.kick.leave();
-        if self.vm.has_zones() {
-            self.drain_posted(local);
+        if self.vm.has_zones() && (self.drain_posted(local) || result.is_ok()) {
+            clock.stir();
         }
         if let Err(errno) = result {
             // KVM_RUN reports a memory fault as EFAULT with an exit reason beside it.
             if errno != libc::EFAULT || self.pages.exit_reason() != KVM_EXIT_MEMORY_FAULT {
-                return self.interrupted(errno, lane);
+                return self.interrupted(errno, lane, clock);
             }
         } else if lane == Lane::Complete {
             // The byte is ours unless somebody kicked as well.
@@ -203,7 +205,7 @@ impl VcpuCore {
     }
 
     #[cold]
-    fn interrupted(&self, errno: i32, lane: Lane) -> Pass {
+    fn interrupted(&self, errno: i32, lane: Lane, clock: &ThreadClock) -> Pass {
         match errno {
             // EAGAIN: the vCPU waited for its startup interrupt and was woken.
             libc::EINTR | libc::EAGAIN => {
@@ -222,7 +224,12 @@ impl VcpuCore {
                     Interrupted::Kicked => Pass::Return(Status::Kicked),
                     Interrupted::Attention => Pass::Return(Status::Attention),
                     // Collected writes wait for JavaScript: the caller's flags say so.
-                    Interrupted::Nothing if self.vm.has_zones() => Pass::Return(Status::Attention),
+                    Interrupted::Nothing if self.vm.has_zones() => {
+                        if lane == Lane::Background {
+                            clock.rest();
+                        }
+                        Pass::Return(Status::Attention)
+                    }
                     Interrupted::Nothing => Pass::Again,
                 }
             }

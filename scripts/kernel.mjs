@@ -1,0 +1,155 @@
+#!/usr/bin/env node
+// The guest kernel of kernel/: the build of exactly these inputs from the cache, or made now (docs/kernel.md).
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildKernel } from './kernel/build.mjs';
+import { fragmentsOf, settingsOf } from './kernel/fragments.mjs';
+import { packKernel } from './kernel/pack.mjs';
+import { pinnedSource } from './kernel/source.mjs';
+import { withLock } from './shared/lock.mjs';
+import { cacheDirectory, inRoot } from './shared/paths.mjs';
+import { endChildrenOnSignals } from './shared/process.mjs';
+
+const store = join(cacheDirectory, 'kernel');
+const architectures = ['x86_64'];
+const kept = 3;
+const usage = `usage: node scripts/kernel.mjs [--arch ${architectures.join('|')}] [--print] [--log] [--pack DIR]
+
+Prints the path of the guest kernel's bzImage; vmlinux, config and provenance.json lie beside it. It is built if the
+cache does not have it, which takes some minutes and needs Debian's package archive.
+
+  --print     build nothing: fail if the cache does not have it
+  --log       show what make prints instead of how far it is
+  --pack DIR  fill DIR with the npm package of it, ready for npm pack`;
+
+/**
+ * @typedef {object} Kernel
+ * @property {string} folder
+ * @property {string} bzImage
+ * @property {string} vmlinux an ELF file without symbols, for PVH
+ * @property {string} config
+ * @property {string} provenance a JSON file: release, source, compiler, sums
+ * @property {string} release as `uname -r` says it
+ * @property {string} sourceVersion of Debian's source package
+ */
+
+/**
+ * The hash of all that decides the kernel, the same on every machine: what the fragments set (not how they explain
+ * it), the recipe, the patches, the source. Which compiler there is does not count: provenance.json tells.
+ * @param {string} arch
+ */
+export function kernelHash(arch) {
+  const settings = fragmentsOf(arch).map(({ text }) => [...settingsOf(text)]);
+  const patches = readdirSync(inRoot('kernel', 'patches')).toSorted();
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([arch, settings, pinnedSource(), patches]));
+  const files = [inRoot('kernel', 'build.sh'), ...patches.map((name) => inRoot('kernel', 'patches', name))];
+  for (const file of files) hash.update(`\0${readFileSync(file, 'utf8')}`);
+  return hash.digest('hex').slice(0, 20);
+}
+
+/**
+ * The builds of these inputs, the one from the pinned source first, then those from what the archive had instead.
+ * @param {string} exact
+ */
+function cachedFolders(exact) {
+  if (!existsSync(store)) return [];
+  const others = readdirSync(store).filter((name) => name.startsWith(`${basename(exact)}-`));
+  return [exact, ...others.toSorted().map((name) => join(store, name))].filter((folder) => existsSync(folder));
+}
+
+/**
+ * @param {string} folder
+ * @returns {Kernel}
+ */
+function describe(folder) {
+  const provenance = join(folder, 'provenance.json');
+  const { release, source } = JSON.parse(readFileSync(provenance, 'utf8'));
+  const [bzImage, vmlinux, config] = ['bzImage', 'vmlinux', 'config'].map((name) => join(folder, name));
+  return { folder, bzImage, vmlinux, config, provenance, release, sourceVersion: source.version };
+}
+
+/** @param {string} keep the folder that was made last */
+function forgetOldKernels(keep) {
+  const old = readdirSync(store)
+    .filter((name) => architectures.some((arch) => name.startsWith(`${arch}-`)))
+    .map((name) => join(store, name))
+    .filter((folder) => folder !== keep)
+    .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  for (const folder of old.slice(kept - 1)) rmSync(folder, { recursive: true, force: true });
+}
+
+/**
+ * The guest kernel, from the cache or built now.
+ * @param {object} [options]
+ * @param {boolean} [options.build] build it if the cache does not have it (false)
+ * @param {string} [options.arch] x86_64
+ * @param {boolean} [options.verbose] print what make prints (false)
+ * @returns {Promise<Kernel | { missing: string }>}
+ */
+export async function findKernel({ build = false, arch = 'x86_64', verbose = false } = {}) {
+  if (!architectures.includes(arch)) {
+    return { missing: `there is no guest kernel for '${arch}': ${architectures.join(', ')}` };
+  }
+  const hash = kernelHash(arch);
+  const exact = join(store, `${arch}-${hash}`);
+  const cached = () => cachedFolders(exact)[0];
+  const present = cached();
+  if (present !== undefined) return describe(present);
+  if (!build) return { missing: `the guest kernel is not built. Type: node scripts/kernel.mjs` };
+  mkdirSync(store, { recursive: true });
+  return withLock(join(store, 'lock'), async () => {
+    // Another process may have built it while this one waited. What a killed one left behind goes.
+    const meanwhile = cached();
+    if (meanwhile !== undefined) return describe(meanwhile);
+    for (const name of readdirSync(store).filter((entry) => entry.startsWith('work-'))) {
+      rmSync(join(store, name), { recursive: true, force: true });
+    }
+    const folderFor = (/** @type {string} */ version) =>
+      version === pinnedSource().version ? exact : `${exact}-${version}`;
+    const built = await buildKernel({ arch, store, folderFor, verbose });
+    if ('missing' in built) return built;
+    forgetOldKernels(built.folder);
+    return describe(built.folder);
+  });
+}
+
+async function main() {
+  const options = /** @type {const} */ ({
+    arch: { type: 'string', default: 'x86_64' },
+    print: { type: 'boolean', default: false },
+    log: { type: 'boolean', default: false },
+    pack: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
+  });
+  const { values } = parseArgs({ options });
+  if (values.help) {
+    console.log(usage);
+    return;
+  }
+  endChildrenOnSignals();
+  const kernel = await findKernel({ build: !values.print, arch: values.arch, verbose: values.log });
+  if ('missing' in kernel) throw new Error(kernel.missing);
+  if (kernel.sourceVersion !== pinnedSource().version) {
+    console.error(`built from ${kernel.sourceVersion}: kernel/source.json names ${pinnedSource().version}`);
+  }
+  if (values.pack !== undefined) {
+    packKernel(kernel, values.pack);
+    console.log(values.pack);
+    return;
+  }
+  console.log(kernel.bzImage);
+}
+
+if (process.argv[1] === import.meta.filename) {
+  try {
+    await main();
+  } catch (error) {
+    const wrongOption = error instanceof TypeError && 'code' in error && `${error.code}`.startsWith('ERR_PARSE_ARGS');
+    console.error(error instanceof Error ? error.message : error);
+    if (wrongOption) console.error(usage);
+    process.exitCode = wrongOption ? 2 : 1;
+  }
+}
