@@ -41,7 +41,7 @@ cache does not have it, which takes some minutes and needs Debian's package arch
  * @param {string} arch
  */
 export function kernelHash(arch) {
-  const settings = fragmentsOf(arch).map(({ text }) => [...settingsOf(text)]);
+  const settings = fragmentsOf(arch).map(({ text }) => Object.fromEntries(settingsOf(text)));
   const patches = readdirSync(inRoot('kernel', 'patches')).toSorted();
   const hash = createHash('sha256');
   hash.update(JSON.stringify([arch, settings, pinnedSource(), patches]));
@@ -57,7 +57,9 @@ export function kernelHash(arch) {
 function cachedFolders(exact) {
   if (!existsSync(store)) return [];
   const others = readdirSync(store).filter((name) => name.startsWith(`${basename(exact)}-`));
-  return [exact, ...others.toSorted().map((name) => join(store, name))].filter((folder) => existsSync(folder));
+  return [exact, ...others.toSorted().map((name) => join(store, name))].filter((folder) =>
+    existsSync(folder),
+  );
 }
 
 /**
@@ -147,7 +149,8 @@ if (process.argv[1] === import.meta.filename) {
   try {
     await main();
   } catch (error) {
-    const wrongOption = error instanceof TypeError && 'code' in error && `${error.code}`.startsWith('ERR_PARSE_ARGS');
+    const code = error instanceof TypeError && 'code' in error ? String(error.code) : '';
+    const wrongOption = code.startsWith('ERR_PARSE_ARGS');
     console.error(error instanceof Error ? error.message : error);
     if (wrongOption) console.error(usage);
     process.exitCode = wrongOption ? 2 : 1;

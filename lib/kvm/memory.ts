@@ -45,6 +45,11 @@ export interface MapOptions {
   readOnly?: boolean;
   /** Whether KVM notes the guest's writes (`KVM_MEM_LOG_DIRTY_PAGES`). Default false. */
   logDirtyPages?: boolean;
+  /**
+   * Whether the host may use pages of 2 MiB for fresh memory (`MADV_HUGEPAGE`): fewer faults and faster address
+   * translation, for memory that is taken 2 MiB at a time. Default false.
+   */
+  hugePages?: boolean;
   /** KVM's number for the region. Default: the lowest free one. */
   slot?: number;
 }
@@ -56,7 +61,16 @@ const scratch = new DataView(new ArrayBuffer(8));
 const scratchBytes: readonly Uint8Array[] = [1, 2, 4, 8].map(
   (length) => new Uint8Array(scratch.buffer, 0, length),
 );
-const KEYS = ['guestAddress', 'size', 'backing', 'shared', 'readOnly', 'logDirtyPages', 'slot'] as const;
+const KEYS = [
+  'guestAddress',
+  'size',
+  'backing',
+  'shared',
+  'readOnly',
+  'logDirtyPages',
+  'hugePages',
+  'slot',
+] as const;
 
 /**
  * The memory of a virtual machine. Addresses are guest-physical. An access must lie in mapped memory as a whole; it may
@@ -102,13 +116,18 @@ export class GuestMemory {
     const size = aligned('options.size', checkSize('options.size', given.size));
     const readOnly = boolean('options.readOnly', given.readOnly ?? false);
     const logDirtyPages = boolean('options.logDirtyPages', given.logDirtyPages ?? false);
+    const hugePages = boolean('options.hugePages', given.hugePages ?? false);
     const { memfd, path, offset } = checkBacking(given.backing ?? 'anonymous');
     const shared = boolean('options.shared', given.shared ?? false);
     const slot = this.#vm.mapMemory(
       given.slot === undefined ? -1 : integer('options.slot', given.slot, 0, 0x7fff),
       guestAddress,
       integer('options.size', size, PAGE, 2 ** 52 - guestAddress),
-      (memfd ? 1 : 0) | (shared ? 2 : 0) | (readOnly ? 4 : 0) | (logDirtyPages ? 8 : 0),
+      (memfd ? 1 : 0) |
+        (shared ? 2 : 0) |
+        (readOnly ? 4 : 0) |
+        (logDirtyPages ? 8 : 0) |
+        (hugePages ? 16 : 0),
       path,
       offset,
     );

@@ -127,7 +127,7 @@ export async function makeBoard(kvm: Kvm, plan: MachinePlan, chipset: Chipset): 
     vm.createIrqChip();
     // Port 0x61, by which programs wait for the timer, is the timer's then.
     vm.createPit2({ speakerDummy: true });
-    for (const { guestAddress, size } of ramRanges(plan.memory)) vm.memory.map({ guestAddress, size });
+    for (const range of ramRanges(plan.memory)) vm.memory.map({ ...range, hugePages: true });
     if (plan.protocol === 'firmware') await mapFirmware(vm, images.kernel);
     attachDevices(vm, plan, chipset);
     const vcpus = makeVcpus(kvm, vm, plan.cpus);

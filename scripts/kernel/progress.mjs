@@ -10,7 +10,7 @@ const logMs = 20_000;
  * @param {number} total about
  */
 export function startProgress(what, total) {
-  const terminal = process.stderr.isTTY === true;
+  const terminal = process.stderr.isTTY;
   const start = Date.now();
   let done = 0;
   const show = () => {

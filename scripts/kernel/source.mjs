@@ -49,7 +49,8 @@ export async function findSource(note) {
     note(`Debian's archive has ${pinned.package} ${pinned.version} no more: taking ${found.version}`);
   }
   const tarball = join(found.root, 'usr', 'src', pinned.tarball);
-  if (!existsSync(tarball)) return { missing: `${pinned.package} ${found.version} holds no ${pinned.tarball}` };
+  if (!existsSync(tarball))
+    return { missing: `${pinned.package} ${found.version} holds no ${pinned.tarball}` };
   const sum = await sha256(tarball);
   if (found.version === pinned.version && sum !== pinned.sha256) {
     return { missing: `${tarball} is not what kernel/source.json names: its SHA-256 is ${sum}` };

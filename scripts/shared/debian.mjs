@@ -211,10 +211,11 @@ export async function findPackage(name, options = {}) {
 }
 
 /**
- * @param {string} program
+ * @param {string} program its name, or the path of another file that must be there, such as a C header
  * @returns {string | undefined} its path
  */
 export function findProgram(program) {
+  if (program.startsWith('/')) return existsSync(program) ? program : undefined;
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
   return folders
     .filter((folder) => folder !== '')

@@ -6,7 +6,8 @@ use napi_derive::napi;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use vmhatch_vmm::boot::{
-    AcpiConfig, AcpiDevice, Entry, Flat, FlatMode, Image, ImageModule, Interrupt, Loaded, MachinePlan, Protocol,
+    AcpiConfig, AcpiDevice, Entry, Flat, FlatMode, Image, ImageModule, Interrupt, Loaded, MachinePlan,
+    Protocol,
 };
 use vmhatch_vmm::{Error, ErrorCode, VmCore};
 

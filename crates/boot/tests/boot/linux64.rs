@@ -22,10 +22,7 @@ fn an_image_is_known_and_entered_in_long_mode() {
     let loaded = loaded(&memory, &Plan { command_line: COMMAND_LINE, ..Plan::new(&image) });
     assert_eq!(loaded.protocol, Protocol::Linux64);
     let gdt = Gdt { base: 0x500, limit: 0x2f, code: 0x10, data: 0x18, task: 0x20 };
-    assert_eq!(
-        loaded.entry,
-        Entry::Long { rip: 0x100_0200, rsi: 0x7000, rsp: 0x8ff0, cr3: 0x9000, gdt }
-    );
+    assert_eq!(loaded.entry, Entry::Long { rip: 0x100_0200, rsi: 0x7000, rsp: 0x8ff0, cr3: 0x9000, gdt });
     // The protected-mode part, at the address that the image prefers.
     assert_eq!(placed(&loaded, "kernel"), (0x100_0000, (image.len() - SETUP_SIZE) as u64));
     assert_eq!(bytes(&memory, 0x100_0000, image.len() - SETUP_SIZE), image[SETUP_SIZE..]);
@@ -156,7 +153,10 @@ fn memory_above_4_gib_is_in_the_map_and_takes_an_initrd_that_does_not_fit_below(
     loaded(&memory, &Plan { initrd: Some(&initrd), ..Plan::new(&image) });
     assert_eq!(bytes(&memory, 0x71e8, 1), [6], "e820_entries");
     let last = 0x7000 + 0x2d0 + 5 * 20;
-    assert_eq!((u64_at(&memory, last), u64_at(&memory, last + 8), u32_at(&memory, last + 16)), (4 * GIB, 2 * GIB, 1));
+    assert_eq!(
+        (u64_at(&memory, last), u64_at(&memory, last + 8), u32_at(&memory, last + 16)),
+        (4 * GIB, 2 * GIB, 1)
+    );
     let low = 0x7000 + 0x2d0 + 3 * 20;
     assert_eq!((u64_at(&memory, low), u64_at(&memory, low + 8)), (MIB, 3 * GIB - MIB));
     // initrd_addr_max is 2 GiB.

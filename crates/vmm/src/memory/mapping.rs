@@ -14,6 +14,9 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr::null_mut;
 use std::sync::Mutex;
 
+/// The size of a large page on x86_64, in bytes.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// Where a region's bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backing {
@@ -99,6 +102,63 @@ impl Mapping {
             mapping.watch = Some(sigbus::watch(mapping.address as usize, length)?);
         }
         Ok(mapping)
+    }
+
+    /// The same range where 2 MiB pages fit, and the host asked to use such pages. Not for mapped files.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Memory`] when the host has no room for the move.
+    pub fn with_huge_pages(mut self) -> Result<Self, Error> {
+        if self.length < HUGE_PAGE || self.is_file() {
+            return Ok(self);
+        }
+        if !(self.address as usize).is_multiple_of(HUGE_PAGE) {
+            self.address = self.move_to_boundary()?;
+        }
+        // Advice: a host without such pages has no use for it.
+        // SAFETY: the range is ours.
+        unsafe {
+            libc::madvise(self.address.cast(), self.length, libc::MADV_HUGEPAGE);
+        }
+        Ok(self)
+    }
+
+    /// Moves the range, which nobody has used yet, to a multiple of [`HUGE_PAGE`]; the new address.
+    fn move_to_boundary(&self) -> Result<*mut u8, Error> {
+        let room = self.length + HUGE_PAGE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: no address is asked for, so nothing that exists is replaced; the result is checked.
+        let start = unsafe { libc::mmap(null_mut(), room, libc::PROT_NONE, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(Error::last_os(ErrorCode::Memory, "mmap"));
+        }
+        let head = (start as usize).next_multiple_of(HUGE_PAGE) - start as usize;
+        let target = start.wrapping_byte_add(head);
+        // SAFETY: the target lies in the room made above, which nobody else knows, and has our length there; nobody
+        // has the address of the old range yet.
+        let moved = unsafe {
+            libc::mremap(
+                self.address.cast(),
+                self.length,
+                self.length,
+                libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+                target,
+            )
+        };
+        let failure = (moved == libc::MAP_FAILED).then(|| Error::last_os(ErrorCode::Memory, "mremap"));
+        let tail = if failure.is_some() { head } else { head + self.length };
+        // SAFETY: what is left of the room: before the target, and from behind it (or from it, if nothing came there).
+        unsafe {
+            if head > 0 {
+                libc::munmap(start, head);
+            }
+            libc::munmap(start.wrapping_byte_add(tail), room - tail);
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(moved.cast()),
+        }
     }
 
     /// The first byte.

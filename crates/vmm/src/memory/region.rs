@@ -27,6 +27,8 @@ pub struct RegionConfig {
     pub read_only: bool,
     /// Whether KVM notes the guest's writes (`KVM_MEM_LOG_DIRTY_PAGES`).
     pub log_dirty_pages: bool,
+    /// Whether the host may use 2 MiB pages for it (`MADV_HUGEPAGE`).
+    pub huge_pages: bool,
 }
 
 /// One memory slot.
@@ -59,7 +61,8 @@ impl Region {
         }
         let size = usize::try_from(config.size)
             .map_err(|_| Error::new(ErrorCode::Memory, "the region is larger than the address space"))?;
-        let mapping = Arc::new(Mapping::new(&config.backing, size, config.shared)?);
+        let mapping = Mapping::new(&config.backing, size, config.shared)?;
+        let mapping = Arc::new(if config.huge_pages { mapping.with_huge_pages()? } else { mapping });
         let page = NonZeroUsize::new(PAGE_SIZE as usize).unwrap_or(NonZeroUsize::MIN);
         // SAFETY: the mapping covers the whole range and is kept alive beside the region in this struct.
         let builder = unsafe {

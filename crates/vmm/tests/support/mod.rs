@@ -43,6 +43,7 @@ pub fn region(guest_address: u64, size: u64) -> RegionConfig {
         shared: true,
         read_only: false,
         log_dirty_pages: false,
+        huge_pages: false,
     }
 }
 

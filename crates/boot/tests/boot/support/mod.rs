@@ -60,7 +60,8 @@ pub fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
 /// Where the part of that name was placed: start and length.
 pub fn placed(loaded: &Loaded, name: &str) -> (u64, u64) {
     let part = loaded.placed.iter().find(|part| part.name == name);
-    part.map(|part| (part.start, part.length)).unwrap_or_else(|| panic!("{name} is not in {:?}", loaded.placed))
+    part.map(|part| (part.start, part.length))
+        .unwrap_or_else(|| panic!("{name} is not in {:?}", loaded.placed))
 }
 
 /// Loads into fresh RAM.
