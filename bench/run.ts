@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: `vmhatch bench` with the C and Rust programs of bench/peers beside it, where there are compilers for
- * them. The same options.
+ * them. The same options. With `boot` in front: booting Linux beside QEMU.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -43,12 +43,22 @@ function buildPeers(): PeerProgram[] {
   ];
 }
 
+/** The command line with `boot` in front has a bench of its own. */
+async function main(args: readonly string[]): Promise<number> {
+  if (args[0] !== 'boot') return benchMain(args, args.includes('--compare') ? [] : buildPeers());
+  const { bootBench } = await import('./boot/run.ts');
+  return bootBench(args.slice(1));
+}
+
 const args = process.argv.slice(2);
 if (args.includes('--help')) {
-  process.stdout.write(command.help().replaceAll('vmhatch bench', 'npm run bench --'));
+  const help = command.help().replaceAll('vmhatch bench', 'npm run bench --');
+  process.stdout.write(
+    `${help}\nnpm run bench -- boot [--rounds N] [--json FILE] measures P10 beside QEMU's microvm.\n`,
+  );
 } else {
   try {
-    process.exitCode = await benchMain(args, args.includes('--compare') ? [] : buildPeers());
+    process.exitCode = await main(args);
   } catch (error) {
     process.stderr.write(`bench: ${(error as Error).message}\n`);
     process.exitCode = exitCodeOfError(error);

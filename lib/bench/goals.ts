@@ -25,6 +25,7 @@ export const goals = {
   P6: { what: 'exit handled on the background lane', bar: 3, stretch: 1.8 },
   P6b: { what: 'event-loop delay p99 beside a VM that exits flat out', bar: 2, stretch: 1.2 },
   P7: { what: 'create a VM, run to its first exit, dispose of it (p25, one CPU)', bar: 1.1, stretch: 1.05 },
+  P10: { what: 'boot Linux to its first program, beside QEMU microvm', bar: 0.7, stretch: null },
   P11: { what: 'guest memory through a view, over a plain Uint8Array', bar: 1.1, stretch: 1 },
   P12: { what: 'memory of an idle VM beyond guest RAM, of 100', bar: 1, stretch: 0.3 },
   kick: { what: 'latency from another thread, guest in a tight loop, median', bar: 0.1, stretch: 0.03 },
