@@ -1,15 +1,16 @@
 #!/usr/bin/env node
 // The guest kernel of kernel/: the build of exactly these inputs from the cache, or made now (docs/kernel.md).
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildKernel } from './kernel/build.mjs';
-import { fragmentsOf, settingsOf } from './kernel/fragments.mjs';
+import { fragmentsOf, kernelFolder, settingsOf } from './kernel/fragments.mjs';
 import { packKernel } from './kernel/pack.mjs';
 import { pinnedSource } from './kernel/source.mjs';
 import { withLock } from './shared/lock.mjs';
-import { cacheDirectory, inRoot } from './shared/paths.mjs';
+import { cacheDirectory } from './shared/paths.mjs';
 import { endChildrenOnSignals } from './shared/process.mjs';
 
 const store = join(cacheDirectory, 'kernel');
@@ -39,14 +40,16 @@ cache does not have it, which takes some minutes and needs Debian's package arch
  * The hash of all that decides the kernel, the same on every machine: what the fragments set (not how they explain
  * it), the recipe, the patches, the source. Which compiler there is does not count: provenance.json tells.
  * @param {string} arch
+ * @param {string} [base] the folder of these
  */
-export function kernelHash(arch) {
-  const settings = fragmentsOf(arch).map(({ text }) => Object.fromEntries(settingsOf(text)));
-  const patches = readdirSync(inRoot('kernel', 'patches')).toSorted();
+export function kernelHash(arch, base = kernelFolder) {
+  const settings = fragmentsOf(arch, base).map(({ text }) => Object.fromEntries(settingsOf(text)));
+  const patches = readdirSync(join(base, 'patches')).toSorted();
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([arch, settings, pinnedSource(), patches]));
-  const files = [inRoot('kernel', 'build.sh'), ...patches.map((name) => inRoot('kernel', 'patches', name))];
-  for (const file of files) hash.update(`\0${readFileSync(file, 'utf8')}`);
+  hash.update(JSON.stringify([arch, settings, pinnedSource(base), patches]));
+  for (const name of ['build.sh', ...patches.map((patch) => join('patches', patch))]) {
+    hash.update(`\0${readFileSync(join(base, name), 'utf8')}`);
+  }
   return hash.digest('hex').slice(0, 20);
 }
 
@@ -67,10 +70,18 @@ function cachedFolders(exact) {
  * @returns {Kernel}
  */
 function describe(folder) {
-  const provenance = join(folder, 'provenance.json');
+  const file = (/** @type {string} */ name) => join(folder, name);
+  const provenance = file('provenance.json');
   const { release, source } = JSON.parse(readFileSync(provenance, 'utf8'));
-  const [bzImage, vmlinux, config] = ['bzImage', 'vmlinux', 'config'].map((name) => join(folder, name));
-  return { folder, bzImage, vmlinux, config, provenance, release, sourceVersion: source.version };
+  return {
+    folder,
+    bzImage: file('bzImage'),
+    vmlinux: file('vmlinux'),
+    config: file('config'),
+    provenance,
+    release,
+    sourceVersion: source.version,
+  };
 }
 
 /** @param {string} keep the folder that was made last */
@@ -107,7 +118,7 @@ export async function findKernel({ build = false, arch = 'x86_64', verbose = fal
     const meanwhile = cached();
     if (meanwhile !== undefined) return describe(meanwhile);
     for (const name of readdirSync(store).filter((entry) => entry.startsWith('work-'))) {
-      rmSync(join(store, name), { recursive: true, force: true });
+      spawnSync('rm', ['-rf', '--', join(store, name)]);
     }
     const folderFor = (/** @type {string} */ version) =>
       version === pinnedSource().version ? exact : `${exact}-${version}`;

@@ -8,7 +8,7 @@
 
 // System call numbers: arch/x86/entry/syscalls/syscall_64.tbl. Other numbers: include/uapi/linux/{mount,reboot,wait}.h,
 // include/uapi/asm-generic/{fcntl,mman-common}.h, arch/x86/include/uapi/asm/signal.h.
-enum { OPEN = 2, MMAP = 9, RT_SIGPROCMASK = 14, FORK = 57, EXECVE = 59, EXIT = 60, WAIT4 = 61, MKDIR = 83 };
+enum { OPEN = 2, MMAP = 9, RT_SIGPROCMASK = 14, GETPID = 39, FORK = 57, EXECVE = 59, EXIT = 60, WAIT4 = 61, MKDIR = 83 };
 enum { RT_SIGTIMEDWAIT = 128, SYNC = 162, MOUNT = 165, REBOOT = 169, IOPERM = 173 };
 enum { MS_NOSUID = 2, MS_NODEV = 4, MS_NOEXEC = 8, WNOHANG = 1 };
 enum { O_RDWR = 02, O_SYNC = 04010000, PROT_WRITE = 2, MAP_SHARED = 1 };
@@ -74,6 +74,8 @@ static void end_with(long script) {
 
 // `stack` is what the kernel leaves there: argc, argv, 0, envp, 0 (System V ABI, AMD64 supplement, 3.4.1).
 __attribute__((used)) static void start(long *stack) {
+  // Anywhere else than in a guest it would mount over things, and at last switch the machine off.
+  if (call(GETPID, 0, 0, 0, 0, 0, 0) != 1) call(EXIT, 1, 0, 0, 0, 0, 0);
   int marked = call(IOPERM, MARK_PORT, 1, 1, 0, 0, 0) == 0;
   if (marked) __asm__ volatile("outb %b0, %w1" : : "a"(MARK), "d"(MARK_PORT));
 

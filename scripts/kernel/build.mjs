@@ -1,5 +1,6 @@
 // Builds the guest kernel: Debian's source, kernel/build.sh step by step, a look at the configuration before the long
 // step, and what came out with a note of what it came from.
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   createWriteStream,
@@ -34,6 +35,20 @@ const programs = [
   { program: 'bc', package: 'bc' },
   { program: '/usr/include/libelf.h', package: 'libelf-dev' },
 ];
+
+/** A third of the files, none of which is read here; the Kconfig and Makefile of each folder are. */
+const unneeded = [
+  'Documentation/*.rst',
+  'Documentation/*.yaml',
+  'arch/*.dts*',
+  'drivers/gpu/drm/*.[ch]',
+  'drivers/media/*.[ch]',
+  'drivers/net/ethernet/*.[ch]',
+  'drivers/net/wireless/*.[ch]',
+  'sound/*.[ch]',
+  'tools/perf',
+  'tools/testing',
+].map((pattern) => `--exclude=*/${pattern}`);
 
 /** Objects of the last build that somebody counted: the progress line says "about". */
 const usualObjects = 1350;
@@ -86,16 +101,21 @@ async function make(build, source, work, log) {
       log.write(`${line}\n`);
       onLine?.(line);
     };
-    const result = await run(command, args, { cwd: work, env, quiet: !build.verbose, onLine: each });
+    const result = await run(command, args, { cwd: linux, env, quiet: !build.verbose, onLine: each });
     if (result.ok) return undefined;
     const last = result.output.trimEnd().split('\n').slice(-25).join('\n');
     return `${basename(command)} ${args[0]}: ${result.ending}\n${last}`;
   };
 
   note(`unpacking Linux ${source.version}`);
-  // Half of the rest are drivers for graphics, which nothing here is compiled with.
-  const unneeded = '--exclude=*/drivers/gpu/drm/*.[ch]';
-  const unpacked = await step('tar', ['-xJf', source.tarball, '--strip-components=1', '-C', linux, unneeded]);
+  const unpacked = await step('tar', [
+    '-xJf',
+    source.tarball,
+    '--strip-components=1',
+    '-C',
+    linux,
+    ...unneeded,
+  ]);
   if (unpacked !== undefined) return unpacked;
   const configured = await step(script, ['configure', linux, build.arch]);
   if (configured !== undefined) return configured;
@@ -104,8 +124,7 @@ async function make(build, source, work, log) {
   const lost = unmet(settings, readFileSync(join(linux, '.config'), 'utf8'));
   if (lost.length > 0) return `the fragments ask for what Kconfig does not give:\n${lost.join('\n')}`;
 
-  const release = (await ask('make', '--silent', '-C', linux, `ARCH=${build.arch}`, 'kernelrelease')) ?? '';
-  const progress = startProgress(`building Linux ${release}`, usualObjects);
+  const progress = startProgress(`building Linux ${source.version}`, usualObjects);
   const compiled = await step(
     script,
     ['compile', linux, build.arch, String(availableParallelism())],
@@ -113,6 +132,7 @@ async function make(build, source, work, log) {
   );
   const { objects, milliseconds } = progress.stop();
   if (compiled !== undefined) return compiled;
+  const release = readFileSync(join(linux, 'include', 'config', 'kernel.release'), 'utf8').trim();
   const collected = await step(script, ['collect', linux, build.arch, results]);
   if (collected !== undefined) return collected;
   note(`Linux ${release} is built: ${objects} objects, ${duration(milliseconds)}`);
@@ -158,7 +178,8 @@ export async function buildKernel(build) {
   const logFile = join(build.store, `build-${build.arch}.log`);
   const log = createWriteStream(logFile);
   const work = mkdtempSync(join(build.store, 'work-'));
-  const clean = () => rmSync(work, { recursive: true, force: true, maxRetries: 3 });
+  // Seventy thousand files: `rm` is many times faster at it than Node.
+  const clean = () => spawnSync('rm', ['-rf', '--', work]);
   process.on('exit', clean);
   note(`log: ${logFile}`);
   try {

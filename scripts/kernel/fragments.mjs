@@ -1,18 +1,23 @@
 // Configuration fragments: what they ask for, whether they are well written, and whether a kernel's final
 // configuration gives all of it. Kconfig itself drops what cannot be without a word.
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { inRoot } from '../shared/paths.mjs';
+
+/** Where the fragments, the recipe, the patches and the pinned source version lie. */
+export const kernelFolder = inRoot('kernel');
 
 const line = /^(CONFIG_[A-Z0-9_]+)=(y|n|\d+|0x[0-9a-f]+|"[^"]*")$/;
 
 /**
  * The fragments of an architecture, in the order in which they are merged.
  * @param {string} arch
+ * @param {string} [base]
  */
-export function fragmentsOf(arch) {
+export function fragmentsOf(arch, base = kernelFolder) {
   return ['common.config', `${arch}.config`].map((name) => ({
     name,
-    text: readFileSync(inRoot('kernel', name), 'utf8'),
+    text: readFileSync(join(base, name), 'utf8'),
   }));
 }
 

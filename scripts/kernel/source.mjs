@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { findPackage } from '../shared/debian.mjs';
-import { inRoot } from '../shared/paths.mjs';
+import { kernelFolder } from './fragments.mjs';
 
 /**
  * @typedef {object} Pinned
@@ -22,9 +22,12 @@ import { inRoot } from '../shared/paths.mjs';
  * @property {number} date of the tarball, in seconds: the same wherever the package is unpacked
  */
 
-/** @returns {Pinned} */
-export function pinnedSource() {
-  return JSON.parse(readFileSync(inRoot('kernel', 'source.json'), 'utf8'));
+/**
+ * @param {string} [base] the folder of source.json
+ * @returns {Pinned}
+ */
+export function pinnedSource(base = kernelFolder) {
+  return JSON.parse(readFileSync(join(base, 'source.json'), 'utf8'));
 }
 
 /** @param {string} path */
