@@ -23,7 +23,7 @@ export const timeoutStatus = 124;
  * @property {import('node:stream').Readable} stderr
  * @property {import('node:stream').Writable | undefined} input typed at the job's terminal
  * @property {(rows: number, columns: number) => void} resize
- * @property {(reason: string) => void} kill ends it at once
+ * @property {(reason: string, status?: number) => void} kill ends it at once; these become how it ended
  * @property {Promise<number>} up milliseconds from QEMU's start to the job's; never where it does not come to that
  * @property {Promise<HostEnd>} ended after both streams have been read to their ends
  */
@@ -145,7 +145,7 @@ export function follow(child, { job, mark, timeoutMs, terminal }) {
     stderr,
     input: screen,
     resize: (rows, columns) => control.write(`size ${rows} ${columns}\n`),
-    kill: (reason) => end({ failure: reason }),
+    kill: (reason, as) => end({ failure: reason, ...(as === undefined ? {} : { status: as }) }),
     up,
     ended,
   };

@@ -38,6 +38,7 @@ ln -sf /proc/self/fd /dev/fd
 ln -sf /proc/self/fd/0 /dev/stdin
 ln -sf /proc/self/fd/1 /dev/stdout
 ln -sf /proc/self/fd/2 /dev/stderr
+hostname emulated-host
 ip link set lo up
 ulimit -Hn 1048576
 
@@ -60,14 +61,16 @@ output=$!
 cat /err >"${port}2" &
 errors=$!
 echo up >&3
+# In the foreground: a shell lets its background jobs ignore SIGINT.
 if [ "$tty" = yes ]; then
-  stty -F /dev/hvc0 rows "$rows" cols "$columns"
   : >/out 2>/err
-  (job 3>&-) <>/dev/hvc0 >&0 2>&0 &
+  # A terminal that nobody has open forgets its size.
+  exec 4<>/dev/hvc0
+  stty rows "$rows" cols "$columns" <&4
+  (job 3>&-) <&4 >&4 2>&4 4>&-
 else
-  (job 3>&-) </dev/null >/out 2>/err &
+  (job 3>&-) </dev/null >/out 2>/err
 fi
-wait $!
 status=$?
 
 # What the job left running ends with it, and what they all wrote goes out before the end is told.

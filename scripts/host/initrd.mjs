@@ -5,7 +5,6 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
   renameSync,
@@ -16,14 +15,15 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { findPackage } from '../shared/debian.mjs';
 import { findGenericKernel } from '../debian-kernel.mjs';
+import { withLock } from '../shared/lock.mjs';
 import { cacheDirectory, inRoot } from '../shared/paths.mjs';
 import { run } from '../shared/process.mjs';
+import { inWorkFolder } from '../shared/work-folder.mjs';
 import { unpackKernel } from './vmlinux.mjs';
 
 /** What is asked for by name; what these need comes before them. */
 const wanted = ['virtio_pci', '9pnet_virtio', '9p', 'virtio_console', 'kvm-amd'];
 const store = join(cacheDirectory, 'emulated-host');
-const keptBefore = 1;
 const init = inRoot('scripts', 'host', 'init.sh');
 
 /**
@@ -76,11 +76,29 @@ export function loadOrder(names, depends) {
 }
 
 /**
- * The kernel's modules as files that the kernel takes: later releases of Debian compress them.
- * @param {string} folder
+ * A module as the kernel takes it: later releases of Debian compress them.
+ * @param {string} file
  * @param {string} work
  */
-async function gatherModules(folder, work) {
+async function readModule(file, work) {
+  const suffix = /\.ko\.(\w+)$/.exec(file)?.[1];
+  if (suffix === undefined) return readFileSync(file);
+  const copy = join(work, basename(file));
+  copyFileSync(file, copy);
+  const program = suffix === 'zst' ? 'unzstd' : 'unxz';
+  const unpacked = await run(program, ['-q', copy], { quiet: true });
+  if (!unpacked.ok) throw new Error(`${program} ${file}: ${unpacked.output || unpacked.ending}`);
+  return readFileSync(copy.slice(0, -suffix.length - 1));
+}
+
+/**
+ * Puts the kernel's modules that are needed into a folder.
+ * @param {string} folder of all modules
+ * @param {string} work where compressed ones are unpacked
+ * @param {string} target
+ * @returns {Promise<string[]>} in the order to load them
+ */
+async function gatherModules(folder, work, target) {
   const files = new Map(
     readdirSync(folder, { recursive: true, encoding: 'utf8' })
       .filter((path) => /\.ko(?:\.\w+)?$/.test(path))
@@ -92,14 +110,8 @@ async function gatherModules(folder, work) {
     const name = missing.pop() ?? '';
     const file = files.get(name);
     if (file === undefined || modules.has(name)) continue;
-    const plain = join(work, `${name}.ko`);
-    if (file.endsWith('.ko')) copyFileSync(file, plain);
-    else {
-      copyFileSync(file, `${plain}.xz`);
-      const unpacked = await run('xz', ['--decompress', `${plain}.xz`], { quiet: true });
-      if (!unpacked.ok) throw new Error(`xz --decompress ${file}: ${unpacked.output || unpacked.ending}`);
-    }
-    const bytes = readFileSync(plain);
+    const bytes = await readModule(file, work);
+    writeFileSync(join(target, `${name}.ko`), bytes);
     modules.set(name, bytes);
     missing = [...missing, ...dependsOf(bytes).map(moduleName)];
   }
@@ -110,31 +122,54 @@ async function gatherModules(folder, work) {
 }
 
 /**
- * @param {string} target
+ * @param {string} work an empty folder
  * @param {string} busybox
  * @param {string} modules
+ * @returns {Promise<string>}
  */
-async function buildInitrd(target, busybox, modules) {
-  const work = mkdtempSync(join(store, 'work-'));
+async function buildInitrd(work, busybox, modules) {
   const tree = join(work, 'tree');
-  try {
-    for (const name of ['bin', 'dev', 'proc', 'sys', 'modules']) {
-      mkdirSync(join(tree, name), { recursive: true });
-    }
-    copyFileSync(busybox, join(tree, 'bin', 'busybox'));
-    copyFileSync(init, join(tree, 'init'));
-    chmodSync(join(tree, 'init'), 0o755);
-    const order = await gatherModules(modules, join(tree, 'modules'));
-    writeFileSync(join(tree, 'modules', 'order'), order.map((name) => `${name}.ko\n`).join(''));
-    // Not compressed: an emulated processor would take longer to unpack it than QEMU takes to load it.
-    const archive = join(work, 'initrd');
-    const pack = 'cd "$1" && find . | "$2" cpio -o -H newc >"$3" 2>/dev/null';
-    const packed = await run('sh', ['-c', pack, 'sh', tree, busybox, archive], { quiet: true });
-    if (!packed.ok) throw new Error(`cpio: ${packed.output || packed.ending}`);
-    renameSync(archive, target);
-  } finally {
-    rmSync(work, { recursive: true, force: true });
+  for (const name of ['bin', 'dev', 'proc', 'sys', 'modules']) {
+    mkdirSync(join(tree, name), { recursive: true });
   }
+  copyFileSync(busybox, join(tree, 'bin', 'busybox'));
+  copyFileSync(init, join(tree, 'init'));
+  chmodSync(join(tree, 'init'), 0o755);
+  const order = await gatherModules(modules, work, join(tree, 'modules'));
+  writeFileSync(join(tree, 'modules', 'order'), order.map((name) => `${name}.ko\n`).join(''));
+  // Not compressed: an emulated processor would take longer to unpack it than QEMU takes to load it.
+  const archive = join(work, 'initrd');
+  const pack = 'cd "$1" && find . | "$2" cpio -o -H newc >"$3" 2>/dev/null';
+  const packed = await run('sh', ['-c', pack, 'sh', tree, busybox, archive], { quiet: true });
+  if (!packed.ok) throw new Error(`cpio: ${packed.output || packed.ending}`);
+  return archive;
+}
+
+/**
+ * Makes a file of the cache if it is not there; of the others of its kind the newest ones stay.
+ * @param {string} prefix of its kind
+ * @param {string} name
+ * @param {number} others how many others stay: another checkout may use them
+ * @param {(work: string) => Promise<string | undefined>} make in an empty folder; undefined: it cannot be made
+ * @returns {Promise<string | undefined>} its path
+ */
+async function cachedFile(prefix, name, others, make) {
+  const target = join(store, `${prefix}${name}`);
+  if (existsSync(target)) return target;
+  return withLock(join(store, 'lock'), async () => {
+    if (existsSync(target)) return target;
+    return inWorkFolder(store, async (work) => {
+      const made = await make(work);
+      if (made === undefined) return undefined;
+      renameSync(made, target);
+      const old = readdirSync(store)
+        .filter((entry) => entry.startsWith(prefix) && entry !== basename(target))
+        .map((entry) => join(store, entry))
+        .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+      for (const path of old.slice(others)) rmSync(path, { force: true });
+      return target;
+    });
+  });
 }
 
 /**
@@ -148,34 +183,13 @@ export async function findParts() {
   if ('missing' in box) return box;
   const busybox = ['bin', 'usr/bin'].map((folder) => join(box.root, folder, 'busybox')).find(existsSync);
   if (busybox === undefined) return { missing: `${box.root} holds no busybox` };
+  // The folder of a package has its version in its name: Debian rebuilds kernels without giving them a new one.
+  const rebuild = basename(dirname(dirname(kernel.vmlinuz)));
   const hash = createHash('sha256');
-  for (const text of [kernel.modules, box.root, ...wanted]) hash.update(`${text}\0`);
+  for (const text of [rebuild, basename(box.root), ...wanted]) hash.update(`${text}\0`);
   for (const file of [init, import.meta.filename]) hash.update(readFileSync(file));
-  mkdirSync(store, { recursive: true });
-  const initrd = join(store, `initrd-${kernel.version}-${hash.digest('hex').slice(0, 20)}`);
-  if (!existsSync(initrd)) {
-    await buildInitrd(initrd, busybox, kernel.modules);
-    forgetOld('initrd-', initrd);
-  }
-  // The package's version, too: Debian rebuilds a kernel without a new name.
-  const vmlinux = join(store, `vmlinux-${basename(dirname(dirname(kernel.vmlinuz)))}`);
-  if (!existsSync(vmlinux)) {
-    if (!(await unpackKernel(kernel.vmlinuz, vmlinux))) {
-      return { kernel: kernel.vmlinuz, initrd, version: kernel.version };
-    }
-    forgetOld('vmlinux-', vmlinux);
-  }
-  return { kernel: vmlinux, initrd, version: kernel.version };
-}
-
-/**
- * @param {string} prefix
- * @param {string} newest
- */
-function forgetOld(prefix, newest) {
-  const others = readdirSync(store)
-    .filter((name) => name.startsWith(prefix) && name !== basename(newest))
-    .map((name) => join(store, name))
-    .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-  for (const old of others.slice(keptBefore)) rmSync(old, { force: true });
+  const name = `${kernel.version}-${hash.digest('hex').slice(0, 20)}`;
+  const initrd = await cachedFile('initrd-', name, 3, (work) => buildInitrd(work, busybox, kernel.modules));
+  const vmlinux = await cachedFile('vmlinux-', rebuild, 1, (work) => unpackKernel(kernel.vmlinuz, work));
+  return { kernel: vmlinux ?? kernel.vmlinuz, initrd: initrd ?? '', version: kernel.version };
 }

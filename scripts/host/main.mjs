@@ -7,6 +7,7 @@ import { startHost } from './start.mjs';
 
 const wrongArgument = 2;
 const noHost = 125;
+const brokenPipe = 141; // 128 and SIGPIPE
 const quitKey = 0x1d; // Ctrl-]
 
 /** @typedef {import('./follow.mjs').EmulatedHost} EmulatedHost */
@@ -37,16 +38,17 @@ function joinTerminal(host) {
   });
 }
 
-/**
- * @param {EmulatedHost} host
- */
+/** @param {EmulatedHost} host */
 function joinStreams(host) {
   for (const [from, to] of /** @type {const} */ ([
     [host.stdout, process.stdout],
     [host.stderr, process.stderr],
   ])) {
     from.pipe(to, { end: false });
-    to.on('error', () => host.kill('nobody reads its output any more'));
+    to.on('error', () => {
+      host.kill('nobody reads its output any more', brokenPipe);
+      from.unpipe(to).resume();
+    });
   }
 }
 

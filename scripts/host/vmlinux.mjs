@@ -1,5 +1,6 @@
 // The kernel inside a bzImage. Emulated processors take seconds to unpack one; this machine takes half of one.
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { findProgram } from '../shared/debian.mjs';
 import { run } from '../shared/process.mjs';
 
@@ -42,23 +43,17 @@ export function payloadOf(image) {
 /**
  * Writes the kernel that a bzImage holds.
  * @param {string} bzImage
- * @param {string} target
- * @returns {Promise<boolean>} false: it could not be unpacked here
+ * @param {string} work a folder
+ * @returns {Promise<string | undefined>} its path in the folder; undefined: it cannot be unpacked here
  */
-export async function unpackKernel(bzImage, target) {
+export async function unpackKernel(bzImage, work) {
   const found = payloadOf(readFileSync(bzImage));
-  if (found === undefined || findProgram(found.program) === undefined) return false;
-  const packed = `${target}.${process.pid}.packed`;
-  const plain = `${target}.${process.pid}.plain`;
-  try {
-    writeFileSync(packed, found.payload);
-    const unpack = 'in=$1 out=$2; shift 2; exec "$@" <"$in" >"$out"';
-    const words = ['-c', unpack, 'sh', packed, plain, found.program, ...found.args];
-    if (!(await run('sh', words, { quiet: true })).ok) return false;
-    if (readFileSync(plain).subarray(0, 4).toString('latin1') !== '\x7fELF') return false;
-    renameSync(plain, target);
-    return true;
-  } finally {
-    for (const path of [packed, plain]) rmSync(path, { force: true });
-  }
+  if (found === undefined || findProgram(found.program) === undefined) return undefined;
+  const packed = join(work, 'packed');
+  const plain = join(work, 'vmlinux');
+  writeFileSync(packed, found.payload);
+  const unpack = 'in=$1 out=$2; shift 2; exec "$@" <"$in" >"$out"';
+  const words = ['-c', unpack, 'sh', packed, plain, found.program, ...found.args];
+  if (!(await run('sh', words, { quiet: true })).ok) return undefined;
+  return readFileSync(plain).subarray(0, 4).toString('latin1') === '\x7fELF' ? plain : undefined;
 }

@@ -4,7 +4,6 @@ import {
   constants,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
   renameSync,
@@ -16,6 +15,7 @@ import { delimiter, join } from 'node:path';
 import { withLock } from './lock.mjs';
 import { cacheDirectory } from './paths.mjs';
 import { run } from './process.mjs';
+import { inWorkFolder } from './work-folder.mjs';
 
 const store = join(cacheDirectory, 'debian');
 const lock = join(store, 'lock');
@@ -123,7 +123,11 @@ async function download(work, name, architecture, refresh) {
   const aptGet = (...args) => {
     const settings = ['APT::Sandbox::User=root', 'Acquire::Retries=3', 'Acquire::http::Timeout=30'];
     const options = settings.flatMap((setting) => ['-o', setting]);
-    return run('apt-get', ['-qq', ...options, ...args], { cwd: work, env, quiet: true });
+    return run(findProgram('apt-get') ?? 'apt-get', ['-qq', ...options, ...args], {
+      cwd: work,
+      env,
+      quiet: true,
+    });
   };
   if (architecture === ownArchitecture && !refresh) {
     const result = await aptGet('download', name);
@@ -158,12 +162,7 @@ function touch(folder) {
  */
 async function fetchPackage(name, architecture, refresh) {
   note(`downloading Debian's ${name} (${architecture})`);
-  for (const entry of readdirSync(store).filter((other) => other.startsWith('work-'))) {
-    // Left by a process that was killed.
-    if (ageMs(join(store, entry)) > listsLastMs) rmSync(join(store, entry), { recursive: true, force: true });
-  }
-  const work = mkdtempSync(join(store, 'work-'));
-  try {
+  return inWorkFolder(store, async (work) => {
     const failure = await download(work, name, architecture, refresh);
     const archive = readdirSync(work).find((entry) => entry.endsWith('.deb'));
     if (failure !== undefined || archive === undefined) return failure ?? `apt-get brought no ${name}`;
@@ -183,9 +182,7 @@ async function fetchPackage(name, architecture, refresh) {
       rmSync(old, { recursive: true, force: true });
     }
     return undefined;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  });
 }
 
 /**
@@ -245,7 +242,10 @@ export async function ensurePrograms(programs) {
     note(`installing ${packages.join(', ')} (apt-get, as root)`);
     /** @type {(...args: string[]) => Promise<RunResult>} */
     const aptGet = (...args) =>
-      run('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=300', ...args], { env, quiet: true });
+      run(findProgram('apt-get') ?? 'apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=300', ...args], {
+        env,
+        quiet: true,
+      });
     const install = ['install', '-y', '--no-install-recommends', ...packages];
     if ((await aptGet(...install)).ok) return undefined;
     await aptGet('update');
