@@ -1,7 +1,7 @@
 //! The header of a bzImage, checked. Linux's Documentation/arch/x86/boot.rst names the fields.
 
 use crate::BootError;
-use crate::layout::HIGH_MEMORY;
+use crate::layout::{HIGH_MEMORY, LOW_RAM_END};
 use linux_loader::loader::bootparam::{LOADED_HIGH, XLF_CAN_BE_LOADED_ABOVE_4G, XLF_KERNEL_64, setup_header};
 use std::ops::Range;
 use vm_memory::ByteValued;
@@ -68,7 +68,7 @@ impl<'a> BzImage<'a> {
             return wrong(
                 "version",
                 version.into(),
-                "at least 0x20c (Linux 3.8), older kernels have no 64-bit entry",
+                "at least 0x20c (Linux 3.8; the header of older kernels says nothing of a 64-bit entry)",
             );
         }
         // The jump at 0x200 is two bytes: its distance says where the header ends.
@@ -107,18 +107,22 @@ impl<'a> BzImage<'a> {
             return wrong(
                 "loadflags",
                 header.loadflags.into(),
-                "bit 0 set: zImages, which load below 1 MiB, are not booted",
+                "one with bit 0 set (a zImage, which is loaded below 1 MiB, is not booted)",
             );
         }
         if header.xloadflags & XLF_KERNEL_64 == 0 {
-            return wrong("xloadflags", { header.xloadflags }.into(), "bit 0 set: this is a 32-bit kernel");
+            return wrong(
+                "xloadflags",
+                { header.xloadflags }.into(),
+                "one with bit 0 set (this is a 32-bit kernel)",
+            );
         }
         let alignment = { header.kernel_alignment };
         if header.relocatable_kernel != 0 && !alignment.is_power_of_two() {
             return wrong("kernel_alignment", alignment.into(), "a power of two");
         }
-        if header.pref_address < HIGH_MEMORY {
-            return wrong("pref_address", header.pref_address, "at least 0x100000");
+        if !(HIGH_MEMORY..LOW_RAM_END).contains(&{ header.pref_address }) {
+            return wrong("pref_address", header.pref_address, "at least 1 MiB and below 3 GiB");
         }
         let text = 0x200 + usize::from(header.kernel_version);
         let version = (header.kernel_version != 0)
@@ -138,10 +142,10 @@ impl<'a> BzImage<'a> {
 
     /// The memory that the kernel uses before it knows what else is in memory. Loaded at the address it prefers, it
     /// unpacks itself in place, so this is where it is loaded and `init_size` bytes from there.
-    pub fn run_range(&self) -> Option<Range<u64>> {
+    pub fn run_range(&self) -> Range<u64> {
         let start = self.load_address();
         let length = u64::from(self.header.init_size).max(self.protected.len() as u64);
-        Some(start..start.checked_add(length)?)
+        start..start + length
     }
 
     /// The first 64-bit instruction.

@@ -108,11 +108,7 @@ fn parse<'a, H: FileHeader<Endian = Endianness, Word: From<u32>>>(
     let count =
         header.phnum(endian, image).map_err(|_| truncated("the table of sections", u64::MAX, image))?;
     if !(1..=MAX_HEADERS).contains(&count) || offset == 0 {
-        return Err(BootError::Header {
-            field: "e_phnum",
-            found: count.into(),
-            allowed: "1 to 256 program headers",
-        });
+        return Err(BootError::Header { field: "e_phnum", found: count.into(), allowed: "1 to 256" });
     }
     let entry_size = size_of::<H::ProgramHeader>();
     if usize::from(header.e_phentsize(endian)) != entry_size {

@@ -24,13 +24,13 @@ pub enum BootError {
         found: u64,
     },
     /// A field of the image's header has a value that no good image has.
-    #[error("{field} is {found:#x}: {allowed}")]
+    #[error("{field} is {found:#x}; it must be {allowed}")]
     Header {
         /// The name of the field in its specification.
         field: &'static str,
         /// What is there.
         found: u64,
-        /// What may be there.
+        /// What may be there, in words that follow "it must be".
         allowed: &'static str,
     },
     /// The image is for a processor of another kind.

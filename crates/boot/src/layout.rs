@@ -22,8 +22,10 @@ pub const EBDA: u64 = 0x9_fc00;
 pub const BASE_MEMORY_END: u64 = 0xa_0000;
 /// The RSDP, and the ACPI tables after it.
 pub const ACPI: u64 = 0xe_0000;
-/// Where the room for ACPI tables ends.
+/// Where the room for ACPI tables, and for the reset vector after them, ends.
 pub const ACPI_END: u64 = 0x10_0000;
+/// Where a guest in real mode jumps to for a reset, at f000:fff0: the last 16 bytes of the first MiB.
+pub const RESET_VECTOR: u64 = 0xf_fff0;
 /// The first byte above the first MiB: kernels go here.
 pub const HIGH_MEMORY: u64 = 0x10_0000;
 /// The end of RAM below 4 GiB at most; devices are between it and [`RAM_ABOVE_HOLE`].
@@ -34,13 +36,13 @@ pub const RAM_ABOVE_HOLE: u64 = 0x1_0000_0000;
 pub const IO_APIC: u64 = 0xfec0_0000;
 /// The registers of each CPU's local APIC.
 pub const LOCAL_APIC: u64 = 0xfee0_0000;
-/// Pages that KVM keeps for itself on some processors: the identity map, then three for a task state segment. From here
-/// to 4 GiB nothing is the guest's.
-pub const KVM_PRIVATE: u64 = 0xfffb_c000;
+/// Pages that KVM keeps for itself on some processors: the identity map, then three for a task state segment. Firmware
+/// may be above them; from here to 4 GiB nothing is the guest's to use.
+pub const KVM_PRIVATE: u64 = 0xfeff_c000;
 /// The address that KVM's identity map is set to.
 pub const KVM_IDENTITY_MAP: u64 = KVM_PRIVATE;
 /// The address that KVM's task state segment is set to.
-pub const KVM_TSS: u64 = 0xfffb_d000;
+pub const KVM_TSS: u64 = 0xfeff_d000;
 /// The most vCPUs of a machine.
 pub const MAX_CPUS: u32 = 32;
 /// The size of a page, in bytes.

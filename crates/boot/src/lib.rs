@@ -32,6 +32,5 @@ pub use flat::{FIRMWARE_MAX, firmware_start};
 pub use gdt::Gdt;
 pub use identify::{Identity, identify};
 pub use load::load;
-pub use memory_map::{Kind, MapEntry};
 pub use place::Placed;
 pub use plan::{Entry, Flat, FlatMode, Loaded, Module, Plan, Protocol};

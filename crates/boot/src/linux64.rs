@@ -2,7 +2,7 @@
 
 use crate::bzimage::BzImage;
 use crate::elf::Elf;
-use crate::layout::{BOOT_STACK_TOP, PAGE_SIZE, PAGE_TABLES, RAM_ABOVE_HOLE, ZERO_PAGE};
+use crate::layout::{BOOT_STACK_TOP, PAGE_SIZE, PAGE_TABLES, ZERO_PAGE};
 use crate::machine::{LINUX_COMMAND_LINE_MAX, Machine, Start, entry_32, place_elf};
 use crate::place::Placement;
 use crate::zero_page::{self, ACPI_RSDP_ADDR};
@@ -19,14 +19,10 @@ pub(crate) fn plan<'a>(
 ) -> Result<Start, BootError> {
     machine.check_command_line(image.command_line_max())?;
     place_tables(machine, placement)?;
-    let entry = image.entry();
-    let Some(run) = image.run_range().filter(|_| entry < RAM_ABOVE_HOLE) else {
-        let found = image.header.pref_address;
-        return Err(BootError::Header { field: "pref_address", found, allowed: "below 4 GiB" });
-    };
+    let run = image.run_range();
     placement.reserve("kernel", run.start, run.end - run.start)?;
     placement.fill("kernel", image.protected);
-    finish(machine, image.header, run.start, entry, image.takes_high_addresses(), placement)
+    finish(machine, image.header, run.start, image.entry(), image.takes_high_addresses(), placement)
 }
 
 /// Plans the memory of a machine that starts a vmlinux. `header` is that of the bzImage it comes from, if it does.

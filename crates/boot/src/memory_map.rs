@@ -7,7 +7,7 @@ use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
 /// What an entry of the map is; the numbers are those of e820, PVH and Multiboot alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Usable.
     Ram = 1,
     /// Not for the guest to use.
@@ -16,7 +16,7 @@ pub enum Kind {
 
 /// A piece of the guest's address space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MapEntry {
+pub(crate) struct MapEntry {
     /// Its first address.
     pub start: u64,
     /// Its bytes.

@@ -80,11 +80,11 @@ impl MultibootHeader {
 
     fn check(&self) -> Result<(), BootError> {
         if self.flags & FLAG_VIDEO != 0 {
-            let allowed = "bit 2 clear: the image asks for a video mode, and there is no display";
+            let allowed = "one with bit 2 clear (the image asks for a video mode, and there is no display)";
             return Err(BootError::Header { field: FLAGS, found: self.flags.into(), allowed });
         }
         if self.flags & FLAGS_REQUIRED & !FLAGS_GRANTED != 0 {
-            let allowed = "none of the bits 2 to 15 set";
+            let allowed = "one with bits 2 to 15 clear";
             return Err(BootError::Header { field: FLAGS, found: self.flags.into(), allowed });
         }
         Ok(())
@@ -158,7 +158,7 @@ pub(crate) fn plan<'a>(
             return Err(BootError::Header {
                 field: FLAGS,
                 found: header.flags.into(),
-                allowed: "bit 16 set, as the image is no ELF file",
+                allowed: "one with bit 16 set, as the image is no ELF file",
             });
         }
     };

@@ -1,6 +1,7 @@
 //! The compressed kernel inside of a bzImage, unpacked with a bound.
 
 use crate::BootError;
+use ruzstd::decoding::StreamingDecoder;
 use std::borrow::Cow;
 use std::io::{self, Read};
 
@@ -67,11 +68,7 @@ pub(crate) fn unpack(payload: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, BootEr
         Format::Xz => {
             read(name, lzma_rust2::XzReader::new_mem_limit(payload, false, XZ_MEMORY_KIB), capacity, limit)?
         }
-        Format::Zstd => {
-            let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(payload, MAX_WINDOW)
-                .map_err(|error| failed(name, &error))?;
-            read(name, decoder, capacity, limit)?
-        }
+        Format::Zstd => zstd(name, payload, capacity, limit)?,
         Format::Lz4 => lz4_legacy(name, payload, capacity, limit)?,
         Format::None => return Ok(payload.into()),
     };
@@ -97,6 +94,19 @@ fn read(format: &'static str, decoder: impl Read, capacity: usize, limit: u64) -
     }
 }
 
+fn zstd(format: &'static str, payload: &[u8], capacity: usize, limit: u64) -> Result<Vec<u8>, BootError> {
+    let mut decoder = StreamingDecoder::new_with_max_window_size(payload, MAX_WINDOW)
+        .map_err(|error| failed(format, &error))?;
+    let unpacked = read(format, &mut decoder, capacity, limit)?;
+    let frame = decoder.into_frame_decoder();
+    // Reading compares them not. A frame without a checksum has none to compare.
+    let expected = frame.get_checksum_from_data();
+    if expected.is_some() && expected != frame.get_calculated_checksum() {
+        return Err(BootError::Payload { format, reason: "its checksum is wrong".to_owned() });
+    }
+    Ok(unpacked)
+}
+
 /// The format of `lz4 -l`: a magic number, then blocks of a length and as many bytes, each unpacked on its own. It
 /// has no end, so that a frame reader would take the trailing size for the length of a block.
 fn lz4_legacy(
@@ -107,7 +117,7 @@ fn lz4_legacy(
 ) -> Result<Vec<u8>, BootError> {
     let mut rest = payload.get(4..payload.len().saturating_sub(TRAILER)).unwrap_or_default();
     let mut unpacked = Vec::with_capacity(capacity);
-    let mut block = Vec::new();
+    let mut block = vec![0; LZ4_BLOCK];
     while let Some((length, after)) = rest.split_first_chunk::<4>() {
         let length = u32::from_le_bytes(*length);
         rest = after;
@@ -119,7 +129,6 @@ fn lz4_legacy(
             return Err(BootError::Payload { format, reason: "it ends too early".to_owned() });
         };
         rest = after;
-        block.resize(LZ4_BLOCK, 0);
         let length =
             lz4_flex::block::decompress_into(packed, &mut block).map_err(|error| failed(format, &error))?;
         if unpacked.len() as u64 + length as u64 > limit {

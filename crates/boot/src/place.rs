@@ -206,7 +206,7 @@ fn clear<M: GuestMemoryBackend>(memory: &M, name: &'static str, range: Range<u64
         memory
             .read_slice(&mut found[..length], GuestAddress(at))
             .map_err(|_| not_ram(name, at, length as u64, Ram::of(memory).describe()))?;
-        if found[..length].iter().any(|byte| *byte != 0) {
+        if found[..length] != ZEROS[..length] {
             write(memory, name, at, &ZEROS[..length])?;
         }
         at += length as u64;

@@ -3,7 +3,8 @@
 //!
 //! Each source says what the guest shows, which registers and memory it expects, and how it exits. Common to
 //! all: everything that a guest needs lies below 0x8000, and everything that it expects not to be mapped at
-//! 0x8000 or above; `guests/guests.json` tells the same as [`ALL`] to TypeScript.
+//! 0x8000 or above; `guests/guests.json` tells the same as [`ALL`] to TypeScript. Those for a `Machine` want its
+//! devices and tables too, and end it.
 #![forbid(unsafe_code)]
 
 /// How the CPU must be set up before the guest is entered.
@@ -60,8 +61,16 @@ guests! {
     DEVICE_INTERRUPT = "device-interrupt", Real16;
     /// Writes one byte at 0x5000, halts.
     DIRTY_ONE_PAGE = "dirty-one-page", Real16;
+    /// For a `Machine`: prints what is typed, by interrupts, until Ctrl-D; powers off.
+    ECHO = "echo", Real16;
     /// Stores an x87 register at the unmapped 0x10000, which KVM cannot emulate.
     EMULATION_FAILURE = "emulation-failure", Real16;
+    /// For a `Machine`: notes the registers that it starts with, powers off.
+    ENTRY_LONG = "entry-long", Long64;
+    /// For a `Machine`: notes the registers that it starts with, powers off.
+    ENTRY_PROTECTED = "entry-protected", Protected32;
+    /// For a `Machine`: notes the registers that it starts with, powers off.
+    ENTRY_REAL = "entry-real", Real16;
     /// Writes to ports 0x600 to 0x6ff for ever.
     EXIT_STORM = "exit-storm", Real16;
     /// Halts for ever.
@@ -78,6 +87,8 @@ guests! {
     MMIO_SIZES = "mmio-sizes", Protected32;
     /// Writes the 2 bytes in cx at the unmapped 0x10000 for ever.
     MMIO_WRITE_LOOP = "mmio-write-loop", Real16;
+    /// For a `Machine`: prints what a Multiboot loader tells it, powers off.
+    MULTIBOOT = "multiboot", Protected32;
     /// Reads a byte from port 0x500 for ever.
     PIO_IN_LOOP = "pio-in-loop", Real16;
     /// Writes the byte in al to port 0x500 for ever.
@@ -88,6 +99,8 @@ guests! {
     SINGLE_STEP = "single-step", Real16;
     /// Jumps to itself for ever.
     SPIN = "spin", Real16;
+    /// For a `Machine`: starts its other processors, prints their numbers, powers off.
+    START_PROCESSORS = "start-processors", Protected32;
     /// Reads 16 bytes from port 0x500 to 0x2000 with `rep insb`, halts.
     STRING_IN = "string-in", Real16;
     /// Reads 16 bytes from port 0x500 to 0x2000 with `rep insd`, halts.

@@ -89,6 +89,11 @@ impl DeviceOutput {
         &self.port
     }
 
+    /// Whether the guest that prints has to wait for the listener.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_urgent() && self.is_heard() && self.lock().len() >= OUTPUT_LIMIT
+    }
+
     /// Waits a little for room; `true` when there is some.
     pub(crate) fn wait_for_room(&self, patience: Duration) -> bool {
         let bytes = self.lock();

@@ -3,12 +3,13 @@
 //! the thread clock's tick, so order is kept and nothing waits longer than a few milliseconds.
 
 use crate::control::{Control, Counters, POSTED_ENTRIES, PostedWrite};
+use crate::device::NativeDevice;
 use crate::isolate::Access;
 use crate::routes::{Bus, Routes, Target};
 use kvm_bindings::kvm_coalesced_mmio;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Where KVM maps the ring, in pages from the start of the vCPU's mapping (`KVM_COALESCED_MMIO_PAGE_OFFSET`).
 pub(crate) const RING_PAGE: usize = 2;
@@ -22,6 +23,15 @@ const QUEUE_LIMIT: usize = 1024;
 
 /// From here on a run comes back to JavaScript with what waits.
 const QUEUE_URGENT: usize = QUEUE_LIMIT / 2;
+
+/// What [`Posted::drain`] found.
+#[derive(Default)]
+pub(crate) struct Drained {
+    /// Whether there was anything.
+    pub(crate) any: bool,
+    /// A device that has printed more than its listener takes: its guest has to wait.
+    pub(crate) full: Option<Arc<NativeDevice>>,
+}
 
 /// What [`Posted::deliver`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +73,9 @@ impl Posted {
     /// Empties KVM's ring: Rust devices are served here, JavaScript's writes are queued.
     ///
     /// `ring` is the page that KVM shares; `isolate` is the one that the calling vCPU runs for; `counter` counts the
-    /// writes. Says whether there were any.
-    pub(crate) fn drain(&self, ring: *mut u8, routes: &Routes, isolate: u32, counter: &AtomicU64) -> bool {
+    /// writes.
+    pub(crate) fn drain(&self, ring: *mut u8, routes: &Routes, isolate: u32, counter: &AtomicU64) -> Drained {
+        let mut full = None;
         let mut queues = self.lock();
         let queue = writes_of(&mut queues, isolate);
         // SAFETY: the page holds two u32 indices that the kernel and we share; it is mapped as long as the
@@ -85,7 +96,12 @@ impl Posted {
             let size = entry.len.clamp(1, 8);
             if let Some(claim) = routes.map(bus).lookup(entry.phys_addr, u64::from(size)) {
                 match claim.value {
-                    Target::Native(device) => device.write(claim.offset, &entry.data[..size as usize]),
+                    Target::Native(device) => {
+                        device.write(claim.offset, &entry.data[..size as usize]);
+                        if device.output().is_some_and(|output| output.is_full()) {
+                            full = Some(Arc::clone(device));
+                        }
+                    }
                     Target::Script(script) if script.isolate == isolate => queue.push_back(PostedWrite {
                         offset: claim.offset as f64,
                         data: entry.data,
@@ -106,7 +122,7 @@ impl Posted {
             fence(Ordering::SeqCst);
             first.store(at, Ordering::Release);
         }
-        at != start
+        Drained { any: at != start, full }
     }
 
     /// Moves writes for `isolate` into the page that JavaScript reads.

@@ -7,6 +7,7 @@ mod config;
 mod dsdt;
 mod fadt;
 mod madt;
+mod reset_vector;
 #[cfg(test)]
 mod tests;
 
@@ -27,11 +28,12 @@ pub struct Tables {
     /// The guest address of the RSDP: what the boot protocols hand over. It is also where a guest finds it by
     /// searching, as on a PC.
     pub rsdp: u64,
-    /// All of them.
+    /// All of them, and the reset vector.
     pub placed: Vec<Placed>,
 }
 
-/// Writes the tables of a machine with `cpus` CPUs to [`layout::ACPI`].
+/// Writes the tables of a machine with `cpus` CPUs to [`layout::ACPI`]; and, if there is a reset register, code that
+/// uses it to [`layout::RESET_VECTOR`].
 ///
 /// # Errors
 ///
@@ -54,9 +56,13 @@ pub fn build<M: GuestMemoryBackend>(memory: &M, config: &AcpiConfig, cpus: u32) 
     let xsdt = arranged.add("ACPI XSDT", to_bytes(&xsdt));
     arranged.tables.insert(0, ("ACPI RSDP", rsdp, to_bytes(&Rsdp::new(config.oem.id, xsdt))));
 
-    let (needed, room) = (arranged.length, layout::ACPI_END - layout::ACPI);
+    let (needed, room) = (arranged.length, layout::RESET_VECTOR - layout::ACPI);
     if needed > room {
         return Err(BootError::TablesTooBig { what: "the ACPI tables", needed, room });
+    }
+    if let Some(reset) = config.reset {
+        let code = reset_vector::reset_vector(reset);
+        arranged.tables.push(("reset vector", layout::RESET_VECTOR, code.to_vec()));
     }
     let placed = arranged.tables.iter().map(|(name, start, bytes)| place::write(memory, name, *start, bytes));
     Ok(Tables { rsdp, placed: placed.collect::<Result<_, _>>()? })

@@ -84,6 +84,38 @@ fn elf_files_that_are_no_kernels() {
     assert!(message(&i386.build()).contains("an ELF32 file with neither a Multiboot header nor a PVH note"));
 }
 
+#[test]
+fn bzimages_that_have_no_64_bit_entry() {
+    let with = |at: usize, bytes: &[u8]| {
+        let mut image = BzImageBuilder::default().build();
+        put(&mut image, at, bytes);
+        message(&image)
+    };
+    assert_eq!(
+        with(0x236, &[0]),
+        "xloadflags is 0x0; it must be one with bit 0 set (this is a 32-bit kernel)"
+    );
+    assert!(with(0x206, &0x020bu16.to_le_bytes()).starts_with("version is 0x20b; it must be at least 0x20c"));
+    assert!(with(0x211, &[0]).contains("zImage"));
+}
+
+#[test]
+fn an_image_may_start_anywhere_in_the_hosts_memory() {
+    for image in [
+        BzImageBuilder::default().build(),
+        ElfBuilder::vmlinux(None).build(),
+        ElfBuilder::vmlinux(Some(0x100_0000)).build(),
+        MultibootBuilder::default().build(),
+    ] {
+        let identity = identify(&image).unwrap();
+        for offset in 1..8 {
+            let moved = [vec![0xee; offset], image.clone()].concat();
+            assert_eq!(identify(&moved[offset..]), Ok(identity.clone()));
+            load_into(32, &Plan::new(&moved[offset..])).1.unwrap();
+        }
+    }
+}
+
 /// Cuts an image off everywhere. Nothing panics, and nothing that misses a byte of what is loaded is loaded.
 fn cut(image: &[u8], protocol: Option<Protocol>, whole: usize) {
     let memory = ram(32);

@@ -52,7 +52,7 @@ fn the_setup_header_is_that_of_the_image_with_what_a_loader_fills_in() {
         (0x9_fc00, 0x400, 2),
         (0xe_0000, 0x2_0000, 2),
         (0x10_0000, 63 * MIB, 1),
-        (0xfffb_c000, 0x4_4000, 2),
+        (0xfeff_c000, 0x100_4000, 2),
     ];
     put(&mut expected, 0x1e8, &[map.len() as u8]); // e820_entries
     for (index, (start, length, kind)) in map.into_iter().enumerate() {

@@ -13,3 +13,4 @@ mod payload;
 mod pvh;
 mod real_kernels;
 mod support;
+mod tables;

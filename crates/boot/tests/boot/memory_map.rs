@@ -15,7 +15,7 @@ fn map(ranges: &[(u64, u64)]) -> Vec<(u64, u64, u32)> {
 }
 
 const RESERVED: [(u64, u64, u32); 3] =
-    [(0x9_fc00, 0x400, 2), (0xe_0000, 0x2_0000, 2), (0xfffb_c000, 0x4_4000, 2)];
+    [(0x9_fc00, 0x400, 2), (0xe_0000, 0x2_0000, 2), (0xfeff_c000, 0x100_4000, 2)];
 
 fn usable(ranges: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let map = map(ranges);
@@ -55,7 +55,7 @@ fn holes_are_left_out() {
 fn more_pieces_than_e820_has_room_for_are_refused() {
     let image = BzImageBuilder::default().build();
     let ranges = |pieces: u64| {
-        let more = (0..pieces).map(|index| (64 * MIB + index * 0x2000, 0x1000));
+        let more = (0..pieces).map(|index| (65 * MIB + index * 0x2000, 0x1000));
         [(0, 64 * MIB)].into_iter().chain(more).collect::<Vec<_>>()
     };
     // Two pieces are the first 64 MiB, three are reserved: 128 in all.

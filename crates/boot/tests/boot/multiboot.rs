@@ -61,7 +61,7 @@ fn information_for_an_elf32_kernel() {
             (0x9_fc00, 0x400, 2),
             (0xe_0000, 0x2_0000, 2),
             (MIB, 63 * MIB, 1),
-            (0xfffb_c000, 0x4_4000, 2),
+            (0xfeff_c000, 0x100_4000, 2),
             (4 * GIB, 16 * MIB, 1),
         ]
     );

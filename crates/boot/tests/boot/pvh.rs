@@ -37,7 +37,7 @@ fn start_info_memory_map_and_entry() {
             (0x9_fc00, 0x400, 2, 0),
             (0xe_0000, 0x2_0000, 2, 0),
             (MIB, 3 * GIB - MIB, 1, 0),
-            (0xfffb_c000, 0x4_4000, 2, 0),
+            (0xfeff_c000, 0x100_4000, 2, 0),
             (4 * GIB, 2 * GIB, 1, 0),
         ]
     );

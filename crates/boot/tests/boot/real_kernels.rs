@@ -7,7 +7,7 @@ use vmhatch_boot::{Plan, identify, load};
 fn a_real_kernel_is_loaded_by_every_protocol_that_it_has() {
     for variable in ["VMHATCH_KERNEL", "VMHATCH_CLOUD_KERNEL"] {
         let Some(path) = std::env::var_os(variable) else {
-            eprintln!("skipped: {variable} is not set");
+            println!("skipped: {variable} is not set");
             continue;
         };
         let image = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -23,7 +23,7 @@ fn a_real_kernel_is_loaded_by_every_protocol_that_it_has() {
             };
             let loaded = load(&memory, &plan).unwrap_or_else(|error| panic!("{protocol}: {error}"));
             println!("{protocol}: {:x?}", loaded.entry);
-            crate::lying_headers::check(&memory, &plan, &loaded);
+            check(&memory, &plan, &loaded);
         }
         // Cut off, it is no kernel any more.
         for length in [0, 0x1f0, 0x264, 4096, image.len() / 2] {

@@ -3,7 +3,7 @@
 use super::run_loop::{Lane, Pass};
 use super::{Forward, Local, RunPages, VcpuCore};
 use crate::control::{Counters, Status};
-use crate::device::NativeDevice;
+use crate::device::{DeviceOutput, NativeDevice};
 use crate::isolate::Access;
 use crate::kick::{Interrupted, shutting_down};
 use crate::routes::{Bus, Target};
@@ -124,19 +124,22 @@ impl VcpuCore {
             && let Some(output) = device.output()
             && output.is_urgent()
         {
-            match lane {
-                Lane::Sync if output.port().id == self.isolate_id() => {
-                    return Pass::Return(Status::Attention);
-                }
-                // The access is completed first; the next run brings the output.
-                Lane::Complete => {}
-                // The listener is another thread: a guest that floods it waits here until there is room.
-                Lane::Sync | Lane::Background => {
-                    while !output.wait_for_room(PATIENCE) && !self.should_end() {}
-                }
+            if lane == Lane::Sync && output.port().id == self.isolate_id() {
+                return Pass::Return(Status::Attention);
             }
+            self.await_listener(output, lane);
         }
         Pass::Again
+    }
+
+    /// Lets a guest that floods its listener wait until there is room, if the listener is another thread.
+    pub(super) fn await_listener(&self, output: &DeviceOutput, lane: Lane) {
+        match lane {
+            Lane::Sync if output.port().id == self.isolate_id() => {}
+            // The access is completed first; the next run brings the output.
+            Lane::Complete => {}
+            Lane::Sync | Lane::Background => while !output.wait_for_room(PATIENCE) && !self.should_end() {},
+        }
     }
 
     fn should_end(&self) -> bool {

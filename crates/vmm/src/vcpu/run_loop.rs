@@ -2,9 +2,11 @@
 
 use super::{Local, VcpuCore};
 use crate::control::{Counters, REASONS, Status, cycles, flag};
+use crate::device::NativeDevice;
 use crate::error::Error;
 use crate::kick::{Interrupted, shutting_down};
 use crate::memory::backing_lost;
+use crate::posted::Drained;
 use crate::thread_clock::{TICKS_PER_SLICE, ThreadClock};
 use crate::{ErrorCode, raw_ioctl};
 use kvm_bindings::{
@@ -98,12 +100,10 @@ impl VcpuCore {
         self.vm.has_zones() && self.vm.posted.is_urgent(self.isolate_id())
     }
 
-    /// Whether there was any.
-    fn drain_posted(&self, local: &Local) -> bool {
+    fn drain_posted(&self, local: &Local) -> Drained {
         let counter = &self.pages.counters().posted;
-        self.pages
-            .ring()
-            .is_some_and(|ring| self.vm.posted.drain(ring, &local.routes, self.isolate_id(), counter))
+        let drain = |ring| self.vm.posted.drain(ring, &local.routes, self.isolate_id(), counter);
+        self.pages.ring().map(drain).unwrap_or_default()
     }
 
     fn run_loop(&self, local: &mut Local, clock: &ThreadClock, lane: Lane) -> Status {
@@ -171,8 +171,15 @@ impl VcpuCore {
         let result = raw_ioctl::run(local.raw_fd);
         Counters::add(&counters.guest_cycles, cycles().wrapping_sub(start));
         self.kick.leave();
-        if self.vm.has_zones() && (self.drain_posted(local) || result.is_ok()) {
-            clock.stir();
+        if self.vm.has_zones() {
+            let drained = self.drain_posted(local);
+            if drained.any || result.is_ok() {
+                clock.stir();
+            }
+            // A driver that looks at a register before each byte posts them one by one, and makes no exit by them.
+            if let Some(output) = drained.full.as_deref().and_then(NativeDevice::output) {
+                self.await_listener(output, lane);
+            }
         }
         if let Err(errno) = result {
             // KVM_RUN reports a memory fault as EFAULT with an exit reason beside it.

@@ -146,7 +146,7 @@ fn what_is_placed_is_what_was_written() {
     let memory = memory();
     let tables = build(&memory, &usual(), 32).unwrap();
     let names: Vec<&str> = tables.placed.iter().map(|placed| placed.name).collect();
-    assert_eq!(names, ["ACPI RSDP", "ACPI DSDT", "ACPI FADT", "ACPI MADT", "ACPI XSDT"]);
+    assert_eq!(names, ["ACPI RSDP", "ACPI DSDT", "ACPI FADT", "ACPI MADT", "ACPI XSDT", "reset vector"]);
     let mut end = layout::ACPI;
     let mut room = bytes_at(&memory, layout::ACPI, (layout::ACPI_END - layout::ACPI) as usize);
     for placed in &tables.placed {
@@ -157,6 +157,18 @@ fn what_is_placed_is_what_was_written() {
     assert!(end <= layout::ACPI_END);
     assert!(room.iter().all(|byte| *byte == 0), "written beyond what is placed");
     assert!(bytes_at(&memory, 0, layout::ACPI as usize).iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_jump_to_the_bios_is_a_write_to_the_reset_register() {
+    let vector = |config: &AcpiConfig| {
+        let memory = memory();
+        build(&memory, config, 1).unwrap();
+        bytes_at(&memory, 0xf_fff0, 16)
+    };
+    let code = [0xfa, 0xba, 0x02, 0x06, 0xb0, 0x42, 0xee, 0xf4, 0xeb, 0xfd, 0, 0, 0, 0, 0, 0];
+    assert_eq!(vector(&usual()), code);
+    assert_eq!(vector(&AcpiConfig { reset: None, ..usual() }), [0; 16]);
 }
 
 #[test]

@@ -3,7 +3,7 @@ use super::put;
 /// Five sectors: the boot sector and four of setup code.
 pub const SETUP_SIZE: usize = 5 * 512;
 /// What is before the payload in the protected-mode part.
-pub const PROTECTED_SIZE: usize = 0x400;
+const PROTECTED_SIZE: usize = 0x400;
 
 /// A bzImage with a good header, version 2.15.
 pub struct BzImageBuilder {

@@ -1,10 +1,12 @@
 //! Memory to load into, and images made by hand.
 
 mod bzimage;
+mod check;
 mod elf;
 mod multiboot;
 
-pub use bzimage::{BzImageBuilder, PROTECTED_SIZE, SETUP_SIZE};
+pub use bzimage::{BzImageBuilder, SETUP_SIZE};
+pub use check::check;
 pub use elf::{ElfBuilder, Segment, pvh_note};
 pub use multiboot::MultibootBuilder;
 

@@ -1,0 +1,10 @@
+//! A good bzImage with the input for its payload.
+#![no_main]
+#![allow(dead_code, unused_imports)]
+
+#[path = "../../tests/boot/fuzz.rs"]
+mod fuzz;
+#[path = "../../tests/boot/support/mod.rs"]
+mod support;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::payload(input));
