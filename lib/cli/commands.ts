@@ -11,6 +11,11 @@ interface CommandEntry {
 /** The subcommands, in the order in which the help lists them. */
 export const commands: readonly CommandEntry[] = [
   {
+    name: 'boot',
+    summary: 'boot a Linux kernel, with its console here',
+    load: async () => (await import('./boot.ts')).command,
+  },
+  {
     name: 'run',
     summary: 'run a flat binary, a bare ELF or a firmware image as a guest',
     load: async () => (await import('./run.ts')).command,

@@ -13,8 +13,8 @@ export const ExitCode = {
 
 /** Every status with what it means, in the order in which `--help` lists them. */
 export const exitCodeMeanings: readonly (readonly [code: number, meaning: string])[] = [
-  [ExitCode.ok, 'done; for run: the guest halted, asked for a reset, or was quit with ctrl-a x'],
-  [ExitCode.guestFailed, 'the guest failed (triple fault, emulation failure, …), or the work did'],
+  [ExitCode.ok, 'done; the guest powered off, halted, asked for a reset, or was quit with ctrl-a x'],
+  [ExitCode.guestFailed, 'the guest failed (panic, triple fault, emulation failure, …), or the work did'],
   [ExitCode.usage, 'wrong usage: an unknown option, a bad value, an image that cannot be loaded'],
   [ExitCode.kvmUnavailable, 'KVM cannot be used here: vmhatch doctor says why'],
   [ExitCode.limitReached, 'a limit you set (--max-exits, --timeout) ended the run'],
@@ -35,7 +35,8 @@ const unavailable: ReadonlySet<string> = new Set([
 /** The exit status for an error that a command let go. */
 export function exitCodeOfError(error: unknown): number {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ERR_USAGE') return ExitCode.usage;
+  // What cannot be booted was asked for on the command line.
+  if (code === 'ERR_USAGE' || code === 'ERR_KVM_BOOT') return ExitCode.usage;
   if (typeof code === 'string' && unavailable.has(code)) return ExitCode.kvmUnavailable;
   return ExitCode.guestFailed;
 }

@@ -11,12 +11,19 @@ export interface OptionSpec {
   readonly help: string;
   /** A boolean that is on unless `--no-NAME` is given. */
   readonly negatable?: boolean;
+  /** A string that may be given more than once: all of them count, in their order. */
+  readonly repeatable?: boolean;
 }
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
-type OptionValues<S extends OptionSpecs> = {
-  [K in keyof S]?: S[K]['type'] extends 'boolean' ? boolean : string;
+/** The values of a command's options, strings as they were given. */
+export type OptionValues<S extends OptionSpecs> = {
+  [K in keyof S]?: S[K]['type'] extends 'boolean'
+    ? boolean
+    : S[K] extends { readonly repeatable: true }
+      ? readonly string[]
+      : string;
 };
 
 export interface ParsedOptions<S extends OptionSpecs> {
@@ -25,7 +32,7 @@ export interface ParsedOptions<S extends OptionSpecs> {
 }
 
 /**
- * Parses a command's arguments; a later option beats an earlier one, `--` ends the options.
+ * Parses a command's arguments; a later option beats an earlier one unless it is repeatable, `--` ends the options.
  *
  * @throws UsageError for an option that does not exist (with the nearest name), a value missing or too many
  */
@@ -41,7 +48,7 @@ export function parseOptions<const S extends OptionSpecs>(
     allowPositionals: true,
     tokens: true,
   });
-  const values: Record<string, boolean | string> = {};
+  const values: Record<string, boolean | string | string[]> = {};
   const positionals: string[] = [];
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value);
@@ -52,7 +59,8 @@ export function parseOptions<const S extends OptionSpecs>(
       if (token.inlineValue) throw new UsageError(`${token.rawName} takes no value`);
       values[name] = on;
     } else {
-      values[name] = stringValue(token, spec);
+      const value = stringValue(token, spec);
+      values[name] = spec.repeatable === true ? [...((values[name] ?? []) as string[]), value] : value;
     }
   }
   return { values: values as OptionValues<S>, positionals };
@@ -87,4 +95,28 @@ function stringValue(
     );
   }
   return token.value;
+}
+
+/** The value of an option that need not be there, parsed. */
+export function optional<T>(
+  text: string | undefined,
+  what: string,
+  parse: (text: string, what: string) => T,
+): T | undefined {
+  return text === undefined ? undefined : parse(text, what);
+}
+
+/**
+ * One of some words.
+ *
+ * @throws UsageError naming the nearest
+ */
+export function choose<T extends string>(
+  text: string | undefined,
+  what: string,
+  choices: readonly T[],
+): T | undefined {
+  const found = choices.find((candidate) => candidate === text);
+  if (text === undefined || found !== undefined) return found;
+  throw new UsageError(`${what}: '${text}' is none of ${choices.join(', ')}${didYouMean(text, choices)}`);
 }

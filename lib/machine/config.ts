@@ -157,25 +157,36 @@ const MODULES = 64;
 
 /** Checks a configuration; no file is read, KVM is not asked. */
 export function machinePlan(config: MachineConfig): MachinePlan {
-  const given = checkOptions('config', config, KEYS);
+  const {
+    cpus = 1,
+    memory = '256MiB',
+    modules = [],
+    acpi = true,
+    console2 = false,
+    debugConsole = false,
+    devices = [],
+    onReset = 'exit',
+    ...given
+  } = checkOptions('config', config, KEYS);
   const protocol =
     given.protocol === undefined ? undefined : oneOf('config.protocol', given.protocol, PROTOCOLS);
   const isProgram = protocol === 'flat' || protocol === 'firmware';
+  const { kernel, initrd, cmdline = isProgram ? '' : DEFAULT_CMDLINE, flat, signal } = given;
   return {
-    cpus: integer('config.cpus', given.cpus ?? 1, 1, MAX_CPUS),
-    memory: checkMemory(given.memory ?? '256MiB'),
-    kernel: given.kernel === undefined ? defaultKernel() : imageSource('config.kernel', given.kernel),
+    cpus: integer('config.cpus', cpus, 1, MAX_CPUS),
+    memory: checkMemory(memory),
+    kernel: kernel === undefined ? defaultKernel() : imageSource('config.kernel', kernel),
     protocol,
-    initrd: given.initrd === undefined ? undefined : imageSource('config.initrd', given.initrd),
-    cmdline: checkCmdline('config.cmdline', given.cmdline ?? (isProgram ? '' : DEFAULT_CMDLINE)),
-    modules: elements('config.modules', given.modules ?? [], MODULES).map(checkModule),
-    flat: checkFlat('config.flat', given.flat),
-    acpi: boolean('config.acpi', given.acpi ?? true),
-    console2: boolean('config.console2', given.console2 ?? false),
-    debugConsole: checkDebugConsole(given.debugConsole ?? false),
-    devices: checkDevices('config.devices', given.devices ?? []),
-    onReset: oneOf('config.onReset', given.onReset ?? 'exit', ['exit', 'restart']),
-    signal: checkSignal('config.signal', given.signal),
+    initrd: initrd === undefined ? undefined : imageSource('config.initrd', initrd),
+    cmdline: checkCmdline('config.cmdline', cmdline),
+    modules: elements('config.modules', modules, MODULES).map(checkModule),
+    flat: checkFlat('config.flat', flat, protocol),
+    acpi: boolean('config.acpi', acpi),
+    console2: boolean('config.console2', console2),
+    debugConsole: checkDebugConsole(debugConsole),
+    devices: checkDevices('config.devices', devices),
+    onReset: oneOf('config.onReset', onReset, ['exit', 'restart']),
+    signal: checkSignal('config.signal', signal),
   };
 }
 
@@ -204,13 +215,20 @@ function checkModule(value: unknown, index: number): { image: CheckedSource; cmd
   return { image: imageSource(`${name}.image`, image), cmdline: checkCmdline(`${name}.cmdline`, cmdline) };
 }
 
-function checkFlat(name: string, value: FlatImage | undefined): Required<FlatImage> {
+function checkFlat(
+  name: string,
+  value: FlatImage | undefined,
+  protocol: BootProtocol | undefined,
+): Required<FlatImage> {
+  if (value !== undefined && protocol !== 'flat') {
+    throw invalidArgValue(name, value, "is for the protocol 'flat'");
+  }
   const given = checkOptions(name, value, ['address', 'entry', 'mode']);
-  const start = address(`${name}.address`, given.address ?? 0x7c00);
+  const { address: start = 0x7c00, entry = start, mode = 'real' } = given;
   return {
-    address: start,
-    entry: address(`${name}.entry`, given.entry ?? start),
-    mode: oneOf(`${name}.mode`, given.mode ?? 'real', ['real', 'protected', 'long']),
+    address: address(`${name}.address`, start),
+    entry: address(`${name}.entry`, entry),
+    mode: oneOf(`${name}.mode`, mode, ['real', 'protected', 'long']),
   };
 }
 

@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream';
+import { KvmError } from '../internal/errors.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import type { DebugConsole, Serial } from '../kvm/rust-devices.ts';
 import { Tail } from './tail.ts';
@@ -24,7 +25,13 @@ const RETRY_MS = { first: 2, most: 100 } as const;
 export class MachineConsole extends Duplex {
   readonly #port: Serial | DebugConsole;
   readonly #tail = new Tail();
+  /** Of the guest's present life. */
+  readonly #lifeTail = new Tail();
+  /** What earlier lives printed and nobody read. */
+  #kept: Uint8Array = new Uint8Array(0);
   #listening = false;
+  /** Whether the stream holds all that it shall, and the port the rest. */
+  #full = false;
   #finished = false;
   #retry: NodeJS.Timeout | undefined;
   #abandon: ((error?: Error) => void) | undefined;
@@ -32,30 +39,44 @@ export class MachineConsole extends Duplex {
   /** @internal */
   constructor(key: symbol, port: Serial | DebugConsole) {
     checkKey(key);
-    super({ readableHighWaterMark: HIGH_WATER_MARK, writableHighWaterMark: HIGH_WATER_MARK });
+    super({
+      readableHighWaterMark: HIGH_WATER_MARK,
+      writableHighWaterMark: HIGH_WATER_MARK,
+      // Whoever pipes into it is done when the machine is.
+      allowHalfOpen: false,
+    });
     this.#port = port;
   }
 
   /** @internal */
   override _read(): void {
     if (this.#finished) return;
+    this.#full = false;
     if (this.#listening) {
       this.#port.resume();
     } else {
       this.#listening = true;
+      if (this.#kept.length > 0) this.push(this.#kept);
+      this.#kept = new Uint8Array(0);
       this.#port.listen((bytes) => this.#take(bytes));
     }
   }
 
   #take(bytes: Uint8Array): boolean {
+    this.#note(bytes);
+    this.#full = !this.push(bytes);
+    return !this.#full;
+  }
+
+  #note(bytes: Uint8Array): void {
     this.#tail.push(bytes);
-    return this.push(bytes);
+    this.#lifeTail.push(bytes);
   }
 
   /** @internal */
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     if (!('input' in this.#port)) {
-      callback(new Error('a debug console has no input'));
+      callback(new KvmError('ERR_KVM_UNSUPPORTED', 'a debug console has no input'));
       return;
     }
     this.#type(this.#port, chunk, callback, RETRY_MS.first);
@@ -95,22 +116,35 @@ export class MachineConsole extends Duplex {
     return this.#tail.toString();
   }
 
+  /** @internal As {@link tail}, since the last reset. */
+  get lifeTail(): string {
+    return this.#lifeTail.toString();
+  }
+
+  /** @internal The guest begins anew: what comes from now on is of another life. */
+  beginLife(): void {
+    if (!this.#listening || this.destroyed) this.#kept = this.#collect();
+    else if (!this.#full) this.#port.resume();
+    this.#lifeTail.clear();
+  }
+
   /** Without a reader the port itself holds what came last. */
-  #collect(): void {
+  #collect(): Uint8Array {
     const bytes = this.#port.takeOutput();
-    if (bytes.length === 0) return;
-    this.#tail.push(bytes);
-    if (!this.destroyed) this.push(bytes);
+    this.#note(bytes);
+    return Buffer.concat([this.#kept, bytes]).subarray(-HIGH_WATER_MARK);
   }
 
   /** @internal Gives all that the guest printed, and ends: the machine has. */
   finish(): void {
     if (this.#finished) return;
     if (this.#listening) this.#port.close();
-    this.#collect();
+    const rest = this.#collect();
     this.#finished = true;
     this.#abandon?.();
-    if (!this.destroyed) this.push(null);
+    if (this.destroyed) return;
+    if (rest.length > 0) this.push(rest);
+    this.push(null);
   }
 
   /** @internal */

@@ -1,5 +1,14 @@
 /** Devices of a caller's in a machine's configuration. */
-import { elements, integer, object, options as checkOptions, port, string } from '../internal/check.ts';
+import {
+  elements,
+  func,
+  integer,
+  object,
+  options as checkOptions,
+  port,
+  property,
+  string,
+} from '../internal/check.ts';
 import { invalidArgValue, outOfRange } from '../internal/errors.ts';
 import type { Range } from '../kvm/bus.ts';
 import type { AcpiDescription, MachineDevice } from './config.ts';
@@ -13,7 +22,20 @@ const DEVICES = 256;
 
 /** Checks the devices. What of them overlaps is found when they are attached. */
 export function checkDevices(name: string, value: unknown): MachineDevice[] {
-  return elements(name, value, DEVICES).map((entry, index) => checkDevice(`${name}[${index}]`, entry));
+  const devices = elements(name, value, DEVICES).map((entry, index) =>
+    checkDevice(`${name}[${index}]`, entry),
+  );
+  const owners = new Map<number, number>();
+  for (const [index, { interrupt }] of devices.entries()) {
+    if (interrupt === undefined) continue;
+    const owner = owners.get(interrupt);
+    // An edge of one is lost while the line of the other is up.
+    if (owner !== undefined) {
+      throw invalidArgValue(`${name}[${index}].interrupt`, interrupt, `is that of ${name}[${owner}]`);
+    }
+    owners.set(interrupt, index);
+  }
+  return devices;
 }
 
 function checkDevice(name: string, value: unknown): MachineDevice {
@@ -27,9 +49,11 @@ function checkDevice(name: string, value: unknown): MachineDevice {
   if (given.io === undefined && given.mmio === undefined) {
     throw invalidArgValue(name, value, 'must have io or mmio');
   }
-  const checked: MachineDevice = {
-    device: object(`${name}.device`, given.device) as MachineDevice['device'],
-  };
+  const checked: MachineDevice = { device: object(`${name}.device`, given.device) };
+  for (const method of ['read', 'write', 'read64', 'write64'] as const) {
+    const found = property(`${name}.device`, checked.device, method);
+    if (found !== undefined) func(`${name}.device.${method}`, found as () => void);
+  }
   if (given.io !== undefined) checked.io = ports(`${name}.io`, given.io);
   if (given.mmio !== undefined) checked.mmio = addresses(`${name}.mmio`, given.mmio);
   if (given.interrupt !== undefined) {
@@ -60,7 +84,7 @@ export function interruptLine(name: string, value: unknown): number {
 function description(name: string, value: AcpiDescription): AcpiDescription {
   const given = checkOptions(name, value, ['name', 'hid', 'uid']);
   const path = string(`${name}.name`, given.name);
-  if (!/^[A-Z_][A-Z0-9_]{0,3}$/.test(path)) {
+  if (!/^[A-Z][A-Z0-9_]{0,3}$/.test(path)) {
     throw invalidArgValue(`${name}.name`, path, 'must be a letter and up to three letters or digits');
   }
   const hid = string(`${name}.hid`, given.hid);
@@ -68,5 +92,6 @@ function description(name: string, value: AcpiDescription): AcpiDescription {
   if (!/^([A-Z]{3}|[A-Z0-9]{4})[0-9A-F]{4}$/.test(hid)) {
     throw outOfRange(`${name}.hid`, "an id such as 'PNP0501' or 'LNRO0005'", hid);
   }
-  return { name: path, hid, uid: integer(`${name}.uid`, given.uid ?? 0, 0, 0xffff_ffff) };
+  const { uid = 0 } = given;
+  return { name: path, hid, uid: integer(`${name}.uid`, uid, 0, 0xffff_ffff) };
 }

@@ -38,10 +38,11 @@ export interface MachineEvents {
  *
  * @example
  * ```ts
- * await using machine = await Machine.create({ memory: '512MiB', kernel: 'bzImage', initrd: 'initrd.cpio' });
- * machine.console.pipe(process.stdout);
+ * await using machine = await Machine.create({ memory: '512MiB', kernel: 'bzImage', initrd: 'initrd' });
+ * process.stdin.pipe(machine.console).pipe(process.stdout);
  * await machine.start();
  * const { reason } = await machine.exited;
+ * reason; // 'poweroff'
  * ```
  */
 export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposable {
@@ -63,7 +64,11 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
   #state: MachineState = 'created';
   /** Ends the runs of the present life. */
   #ending = new AbortController();
+  /** Ends a reset under way when the machine ends. */
+  readonly #stopping = new AbortController();
   #runs: Promise<void>[] = [];
+  /** Whether the present life has not begun yet. */
+  #fresh = true;
   #resolveExited!: (exit: MachineExit) => void;
   #exiting: Promise<void> | undefined;
   #holding = false;
@@ -180,15 +185,15 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
     this.#require('pause', ['running']);
     this.#state = 'paused';
     for (const vcpu of this.#board.vcpus) vcpu.kickHandle.kick();
-    await Promise.all(this.#runs);
+    await this.#settled();
     this.#hold();
-    if (this.#state === 'paused') this.emit('paused');
+    if (this.#state === 'paused') this.#tell('paused');
   }
 
   /** Lets the vCPUs go on. @throws `ERR_KVM_MACHINE_STATE` unless it is paused. */
   async resume(): Promise<void> {
     this.#require('resume', ['paused']);
-    await Promise.all(this.#runs);
+    await this.#settled();
     if (this.#state === 'paused') this.#run();
   }
 
@@ -203,12 +208,19 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
   /**
    * Resets the machine: memory is empty, the kernel is loaded again, the guest starts.
    *
-   * @throws `ERR_KVM_MACHINE_STATE` when it has ended; what {@link create} throws when images are gone meanwhile, after
-   * which the machine has ended.
+   * @throws `ERR_KVM_MACHINE_STATE` when it has ended, or ends meanwhile; what {@link create} throws when images are gone
+   * meanwhile, after which the machine has ended.
    */
   async reset(): Promise<void> {
     this.#require('reset', ['created', 'running', 'paused']);
-    await this.#restart();
+    this.#state = 'running';
+    this.#hold();
+    try {
+      await this.#restart();
+    } catch (error) {
+      await this.#exiting;
+      throw error;
+    }
   }
 
   /** Lets the process end though the machine runs. */
@@ -240,8 +252,23 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
 
   #require(action: string, states: readonly MachineState[]): void {
     if (this.#exiting === undefined && states.includes(this.#state)) return;
+    throw this.#refusal(action);
+  }
+
+  #refusal(action: string): KvmError {
     const state = this.#exiting === undefined ? this.#state : 'exited';
-    throw new KvmError('ERR_KVM_MACHINE_STATE', `${action}() of a machine that is ${state}`);
+    return new KvmError('ERR_KVM_MACHINE_STATE', `${action}() of a machine that is ${state}`);
+  }
+
+  /** A listener that throws does so on the event loop, as from any other event: the machine goes on. */
+  #tell<Name extends keyof MachineEvents>(event: Name, ...values: MachineEvents[Name]): void {
+    try {
+      (this as EventEmitter).emit(event, ...values);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   #setReferenced(referenced: boolean): this {
@@ -262,16 +289,19 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
   #watch(signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
     const abort = (): void => void this.stop();
+    // Between the last look at it and this one.
+    if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
     this.#removeAbortListener = () => signal.removeEventListener('abort', abort);
   }
 
   #run(): void {
-    if (this.#state === 'created') this.#chipset.bootTimer.restart();
+    if (this.#fresh) this.#chipset.bootTimer.restart();
+    this.#fresh = false;
     this.#state = 'running';
     this.#hold();
     this.#runs = this.#board.vcpus.map((vcpu) => this.#drive(vcpu));
-    this.emit('running');
+    this.#tell('running');
   }
 
   /** Runs one vCPU until the machine pauses or this life of it ends. */
@@ -300,6 +330,12 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
     }
   }
 
+  /** Waits until no vCPU runs and no reset is under way. */
+  async #settled(): Promise<void> {
+    await Promise.all(this.#runs);
+    await this.#restarting?.catch(() => undefined);
+  }
+
   /** Ends all runs of this life. */
   async #halt(): Promise<void> {
     this.#ending.abort();
@@ -319,21 +355,26 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
     await this.#halt();
     this.#board.vm.close();
     this.#chipset.reset();
+    for (const stream of this.#consoles()) stream.beginLife();
     try {
-      const board = await makeBoard(this.#kvm, this.#plan, this.#chipset);
-      if (this.#exiting !== undefined) {
-        board.vm.close();
-        return;
-      }
-      this.#board = board;
+      const plan = { ...this.#plan, signal: this.#stopping.signal };
+      this.#board = await makeBoard(this.#kvm, plan, this.#chipset);
+      plan.signal.throwIfAborted();
     } catch (error) {
-      await this.#exit({ reason: 'error', error: error as Error });
+      if (this.#exiting !== undefined) throw this.#refusal('reset');
+      // Not waited for: it waits for this.
+      void this.#exit({ reason: 'error', error: error as Error });
       throw error;
     }
     this.#ending = new AbortController();
-    this.#state = 'created';
-    this.emit('reset');
-    this.#run();
+    this.#fresh = true;
+    this.#tell('reset');
+    // Paused meanwhile, or by a listener: then it waits at its first instruction.
+    if (this.#exiting === undefined && this.#state === 'running') this.#run();
+  }
+
+  #consoles(): MachineConsole[] {
+    return [this.console, this.console2, this.debugConsole].filter((stream) => stream !== undefined);
   }
 
   #exit(end: MachineEnd): Promise<void> {
@@ -342,14 +383,17 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
   }
 
   async #finish(end: MachineEnd): Promise<void> {
+    this.#stopping.abort();
     await this.#halt();
+    await this.#settled();
     this.#state = 'exited';
     this.#hold();
     this.#removeAbortListener?.();
-    for (const stream of [this.console, this.console2, this.debugConsole]) stream?.finish();
-    const exit: MachineExit = { ...whatItWas(end, this.console.tail), consoleTail: this.console.tail };
+    for (const stream of this.#consoles()) stream.finish();
+    const { tail, lifeTail } = this.console;
+    const exit: MachineExit = { ...whatItWas(end, lifeTail), consoleTail: tail };
     this.#resolveExited(exit);
-    this.emit('exited', exit);
+    this.#tell('exited', exit);
   }
 }
 

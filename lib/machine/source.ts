@@ -1,8 +1,9 @@
 /** Where an image comes from: a file, bytes, or a URL. */
 import { readFile, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { bytes, type BytesLike } from '../internal/bytes.ts';
-import { string } from '../internal/check.ts';
+import { types } from 'node:util';
+import { bytes } from '../internal/bytes.ts';
+import { property } from '../internal/check.ts';
 import { invalidArgType, invalidArgValue, KvmError } from '../internal/errors.ts';
 
 /**
@@ -25,20 +26,41 @@ export type CheckedSource =
 
 /** Checks a source; nothing is read yet. */
 export function imageSource(name: string, value: unknown): CheckedSource {
-  if (typeof value === 'string') {
-    const path = string(name, value);
-    if (path === '' || path.includes('\0')) throw invalidArgValue(name, value, 'must be a path');
-    return { path };
+  if (typeof value === 'string') return { path: pathOf(name, value) };
+  if (isUrl(value)) {
+    // Copied: who gave it may change it.
+    const url = new URL(property(name, value, 'href') as string);
+    if (url.protocol === 'file:') return { path: pathOf(name, filePath(name, url)) };
+    if (['http:', 'https:', 'data:'].includes(url.protocol)) return { url };
+    throw invalidArgValue(name, url.href, 'must be a URL with file:, data:, http: or https:');
   }
-  if (value instanceof URL) {
-    if (value.protocol === 'file:') return { path: fileURLToPath(value) };
-    if (['http:', 'https:', 'data:'].includes(value.protocol)) return { url: value };
-    throw invalidArgValue(name, value.href, 'must be a URL with file:, data:, http: or https:');
-  }
-  if (typeof value !== 'object' || value === null) {
+  if (!ArrayBuffer.isView(value) && !types.isAnyArrayBuffer(value)) {
     throw invalidArgType(name, 'a path, a URL, or bytes (Uint8Array, ArrayBuffer)', value);
   }
-  return { bytes: bytes(name, value as BytesLike) };
+  return { bytes: bytes(name, value) };
+}
+
+function isUrl(value: unknown): value is URL {
+  try {
+    return value instanceof URL;
+  } catch {
+    // A proxy, which is no URL either.
+    return false;
+  }
+}
+
+function pathOf(name: string, path: string): string {
+  if (path === '' || path.includes('\0')) throw invalidArgValue(name, path, 'must be a path');
+  return path;
+}
+
+/** The path of a `file:` URL, if it names one of this host. */
+function filePath(name: string, url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw invalidArgValue(name, url.href, 'must be the URL of a file on this host', { cause });
+  }
 }
 
 /**
@@ -46,11 +68,7 @@ export function imageSource(name: string, value: unknown): CheckedSource {
  *
  * @throws `ERR_KVM_BOOT` naming the field
  */
-export async function openImage(
-  field: string,
-  source: CheckedSource,
-  { limit, signal }: { limit: number; signal: AbortSignal | undefined },
-): Promise<Image> {
+export async function openImage(field: string, source: CheckedSource, bound: Bound): Promise<Image> {
   if ('bytes' in source) return { label: `${source.bytes.length} bytes`, bytes: source.bytes };
   if ('path' in source) {
     const { path } = source;
@@ -58,19 +76,19 @@ export async function openImage(
       throw bootError(field, `${path} cannot be read (${cause.code ?? cause.message})`, cause);
     });
     if (!found.isFile()) throw bootError(field, `${path} is no file`);
-    tooBig(field, path, found.size, limit);
+    tooBig(field, path, found.size, bound.limit);
     return { label: path, path };
   }
   const { url } = source;
+  const { signal } = bound;
   const response = await fetch(url, signal === undefined ? {} : { signal }).catch((cause: unknown) => {
-    signal?.throwIfAborted();
-    throw bootError(field, `${shortUrl(url)} cannot be fetched`, cause);
+    throw notFetched(field, url, signal, cause);
   });
   if (!response.ok) {
     await response.body?.cancel();
     throw bootError(field, `${shortUrl(url)} cannot be fetched: status ${response.status}`);
   }
-  return { label: shortUrl(url), bytes: await readBounded(field, url, response, limit) };
+  return { label: shortUrl(url), bytes: await readBounded(field, url, response, bound) };
 }
 
 /** All bytes of an image, for who has to know their number. */
@@ -78,15 +96,37 @@ export async function readImage(image: Image): Promise<Uint8Array> {
   return image.bytes ?? (await readFile(image.path!));
 }
 
-async function readBounded(field: string, url: URL, response: Response, limit: number): Promise<Uint8Array> {
+interface Bound {
+  readonly limit: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function readBounded(
+  field: string,
+  url: URL,
+  response: Response,
+  { limit, signal }: Bound,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of response.body ?? []) {
-    chunks.push(chunk as Uint8Array);
-    length += (chunk as Uint8Array).length;
-    tooBig(field, shortUrl(url), length, limit);
+  try {
+    for await (const chunk of response.body ?? []) {
+      chunks.push(chunk as Uint8Array);
+      length += (chunk as Uint8Array).length;
+      tooBig(field, shortUrl(url), length, limit);
+    }
+  } catch (error) {
+    throw error instanceof KvmError ? error : notFetched(field, url, signal, error);
   }
   return Buffer.concat(chunks, length);
+}
+
+/** What became of a request: the signal's reason, or an error with the system's reason, if it has one. */
+function notFetched(field: string, url: URL, signal: AbortSignal | undefined, cause: unknown): unknown {
+  if (signal?.aborted === true) return signal.reason;
+  const code = ((cause as Error).cause as NodeJS.ErrnoException | undefined)?.code;
+  const why = code === undefined ? '' : ` (${code})`;
+  return bootError(field, `${shortUrl(url)} cannot be fetched${why}`, cause);
 }
 
 function tooBig(field: string, what: string, size: number, limit: number): void {

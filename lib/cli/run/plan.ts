@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 
+import { choose, optional } from '../options.ts';
 import { formatBytes, parseCount, parseQuantity, parseSeconds } from '../quantity.ts';
-import { didYouMean, UsageError } from '../usage-error.ts';
+import { UsageError } from '../usage-error.ts';
 import { cpuModes } from './cpu-mode.ts';
 import type { CpuMode } from './cpu-mode.ts';
 import { ElfError } from './elf.ts';
@@ -85,31 +86,13 @@ export function makePlan(values: RunValues, positionals: readonly string[]): Run
   }
   const options = {
     memory,
-    format: choice(values.format, '--format', ['flat', 'elf'] as const),
+    format: choose(values.format, '--format', ['flat', 'elf'] as const),
     load: optional(values.load, '--load', parseQuantity),
     entry: optional(values.entry, '--entry', parseQuantity),
-    mode: choice<CpuMode>(values.mode, '--mode', cpuModes),
+    mode: choose<CpuMode>(values.mode, '--mode', cpuModes),
   };
   const program = layOut(path, readImage(path), options);
   return { ...common, ram: program.ram, program, firmware: undefined, irqchip: values.irqchip ?? false };
-}
-
-function optional(
-  text: string | undefined,
-  what: string,
-  parse: (text: string, what: string) => number,
-): number | undefined {
-  return text === undefined ? undefined : parse(text, what);
-}
-
-function choice<T extends string>(
-  text: string | undefined,
-  what: string,
-  choices: readonly T[],
-): T | undefined {
-  const found = choices.find((candidate) => candidate === text);
-  if (text === undefined || found !== undefined) return found;
-  throw new UsageError(`${what}: '${text}' is none of ${choices.join(', ')}${didYouMean(text, choices)}`);
 }
 
 function debugExitPort(text: string | undefined): number | undefined {

@@ -1,16 +1,15 @@
-import { TextDecoder } from 'node:util';
-
 import type { Exit } from '../../kvm/exits.ts';
 import type { Vcpu } from '../../kvm/vcpu.ts';
-import { hex } from '../quantity.ts';
+import { formatMs, hex } from '../quantity.ts';
+import type { Ending } from '../shared/ending.ts';
+import { JsonLines } from '../shared/json-lines.ts';
+import type { OutputName } from '../shared/json-lines.ts';
+import { Screen } from '../shared/screen.ts';
+import type { Sink } from '../shared/screen.ts';
 import { painter } from '../style.ts';
 import type { Paint } from '../style.ts';
-import type { OutputName } from './board/board.ts';
-import type { Ending } from './ending.ts';
 import { bytesText, detailText, placeText } from './exit-text.ts';
 import { registersText } from './registers.ts';
-import { Screen } from './screen.ts';
-import type { Sink } from './screen.ts';
 
 /** The registers that a trace line shows. */
 export const tracedRegisters = ['rip', 'rax', 'rbx', 'rcx', 'rdx'] as const;
@@ -71,31 +70,27 @@ export class TextReporter implements Reporter {
   }
 
   end({ message, failed }: Ending, { exits, ms }: RunFigures, vcpu: Vcpu): void {
-    const figures = `${exits} exit${exits === 1 ? '' : 's'}, ${ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`}`;
+    const figures = `${exits} exit${exits === 1 ? '' : 's'}, ${formatMs(ms)}`;
     const painted = failed ? this.#paint('red', message) : message;
     this.#screen.line(`${this.#paint('dim', 'vmhatch:')} ${painted} ${this.#paint('dim', `(${figures})`)}`);
     if (failed) this.#screen.line(registersText(vcpu.getRegs(), vcpu.getSregs()));
   }
 }
 
-/** For a program: everything on one stream, an object a line; 64-bit values as hexadecimal strings. */
+/** For a program: everything on one stream, an object a line. */
 export class JsonReporter implements Reporter {
-  readonly #out: Sink;
-  readonly #decoders = new Map<OutputName, TextDecoder>();
+  readonly #lines: JsonLines;
 
   constructor(out: Sink) {
-    this.#out = out;
+    this.#lines = new JsonLines(out);
   }
 
   output(device: OutputName, bytes: Uint8Array): void {
-    // One decoder a device: a character of several bytes may arrive in pieces.
-    const decoder = this.#decoders.get(device) ?? new TextDecoder();
-    this.#decoders.set(device, decoder);
-    this.#line({ type: 'output', device, text: decoder.decode(bytes, { stream: true }) });
+    this.#lines.output(device, bytes);
   }
 
   exit({ number, exit, answer, registers }: TracedExit): void {
-    this.#line({ type: 'exit', number, ...exit, answer, registers });
+    this.#lines.line({ type: 'exit', number, ...exit, answer, registers });
   }
 
   hint(): void {
@@ -104,14 +99,7 @@ export class JsonReporter implements Reporter {
 
   end({ reason, message, exitCode, failed }: Ending, figures: RunFigures, vcpu: Vcpu): void {
     const registers = failed ? { registers: vcpu.getRegs(), specialRegisters: vcpu.getSregs() } : {};
-    this.#line({ type: 'end', reason, message, exitCode, ...figures, ...registers });
-  }
-
-  #line(data: object): void {
-    const text = JSON.stringify(data, (_key, value: unknown) => {
-      if (typeof value === 'bigint') return hex(value);
-      return value instanceof Uint8Array ? Array.from(value) : value;
-    });
-    this.#out.write(`${text}\n`);
+    this.#lines.end();
+    this.#lines.line({ type: 'end', reason, message, exitCode, ...figures, ...registers });
   }
 }

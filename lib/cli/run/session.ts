@@ -4,20 +4,25 @@ import { Kvm } from '../../kvm/kvm.ts';
 import type { Serial } from '../../kvm/rust-devices.ts';
 import type { Vcpu } from '../../kvm/vcpu.ts';
 import type { Vm } from '../../kvm/vm.ts';
+import { stoppedEnding } from '../shared/ending.ts';
+import type { EscapeKeys } from '../shared/escape.ts';
+import { KeyboardInput } from '../shared/input.ts';
+import { StopSwitch } from '../shared/stop-switch.ts';
 import { makeBoard } from './board/board.ts';
 import type { Board } from './board/board.ts';
 import { emptyBus, tracedHandlers } from './board/handlers.ts';
-import { ending, requestEnding, stoppedEnding } from './ending.ts';
-import { KeyboardInput } from './input.ts';
+import { ending, requestEnding } from './ending.ts';
 import { makeVcpu, makeVm } from './machine.ts';
 import type { RunPlan } from './plan.ts';
 import { JsonReporter, TextReporter } from './reporter.ts';
 import type { Reporter } from './reporter.ts';
-import { StopSwitch } from './stop-switch.ts';
 import { Trace } from './trace.ts';
 
 /** COM1's interrupt on a PC. */
 const serialIrq = 4;
+
+/** A bare guest seldom knows what a Ctrl-C is. */
+const keys: EscapeKeys = { ctrlC: 'interrupt', commands: { x: 'quit' } };
 
 /**
  * Runs a guest to its end, or to the person's.
@@ -120,7 +125,7 @@ async function runUntilStopped(
 
 /** Connects standard input to COM1. */
 function listen(serial: Serial, stop: StopSwitch, reporter: Reporter): KeyboardInput {
-  return new KeyboardInput(process.stdin, {
+  return new KeyboardInput(process.stdin, keys, {
     take: (bytes) => serial.input(bytes),
     action: (action) => {
       if (action === 'help')

@@ -1,10 +1,10 @@
 import type { Exit } from '../../kvm/exits.ts';
 import type { Vcpu } from '../../kvm/vcpu.ts';
-import { stoppedEnding } from './ending.ts';
+import { stoppedEnding } from '../shared/ending.ts';
+import type { StopSwitch } from '../shared/stop-switch.ts';
 import type { RunPlan } from './plan.ts';
 import { tracedRegisters } from './reporter.ts';
 import type { Reporter, TracedRegisters } from './reporter.ts';
-import type { StopSwitch } from './stop-switch.ts';
 
 /** Counts the exits of every kind, reports them if they are to be traced, and stops the run when there were enough. */
 export class Trace {

@@ -2,13 +2,11 @@ import type { EventFd } from '../../../kvm/event-fd.ts';
 import { Cmos, DebugConsole, DebugExit, I8042, Serial } from '../../../kvm/rust-devices.ts';
 import type { DeviceRequest } from '../../../kvm/rust-devices.ts';
 import { hex } from '../../quantity.ts';
+import type { OutputName } from '../../shared/json-lines.ts';
 import { UsageError } from '../../usage-error.ts';
 import type { RunPlan } from '../plan.ts';
 import { PciHost } from './pci-host.ts';
 import type { PortDevice, PortEntry } from './port-device.ts';
-
-/** The devices that print. */
-export type OutputName = 'serial' | 'debug-console';
 
 /** What the board is connected to. */
 export interface BoardWires {

@@ -1,0 +1,28 @@
+import { UsageError } from '../usage-error.ts';
+
+/** What the fields of a machine's configuration are called here. */
+const names: Readonly<Record<string, string>> = {
+  kernel: 'KERNEL',
+  'flat.address': '--load',
+  'flat.entry': '--entry',
+  'flat.mode': '--mode',
+  debugConsole: '--debug-console',
+};
+
+const ARGUMENT_ERRORS: ReadonlySet<string> = new Set([
+  'ERR_INVALID_ARG_TYPE',
+  'ERR_INVALID_ARG_VALUE',
+  'ERR_OUT_OF_RANGE',
+]);
+
+/** A refusal of a machine's configuration, in the words of the command line; any other error as it is. */
+export function optionError(error: unknown): unknown {
+  if (!(error instanceof Error && 'code' in error && ARGUMENT_ERRORS.has(String(error.code)))) return error;
+  const field = /"config\.([\w.]+)(?:\[\d+\](?:\.\w+)?)?"/;
+  return new UsageError(
+    error.message.replace(
+      field,
+      (_match, name: string) => `"${names[name] ?? `--${name.replace(/s$/, '')}`}"`,
+    ),
+  );
+}
