@@ -16,7 +16,7 @@ export interface DocExample {
   readonly runs: boolean;
 }
 
-const commentFolders = ['lib/kvm', 'lib/devices'];
+const commentFolders = ['lib/kvm', 'lib/devices', 'lib/machine'];
 const commentFiles = ['lib/internal/errors.ts', 'lib/internal/structs.ts'];
 
 function filesOf(folder: string, ending: string): string[] {
@@ -75,18 +75,22 @@ function program({ code }: DocExample): string {
   const imports = code.match(importLine) ?? [];
   const body = withChecks(code.replaceAll(importLine, ''));
   const isComplete = imports.some((line) => line.includes("'vmhatch'"));
-  const names = Object.keys(vmhatch).filter((name) => new RegExp(String.raw`\b${name}\b`).test(body));
+  const mentions = (name: string): boolean => new RegExp(String.raw`\b${name}\b`).test(body);
+  const names = Object.keys(vmhatch).filter((name) => name !== 'Machine' && mentions(name));
+  const assumesMachine = mentions('machine') && !/\b(?:const|using) machine\b/.test(body);
   const here = (path: string): string => `'../../${path}'`;
   return [
     ...imports.map((line) => line.replaceAll("'../", "'../../__test__/").trimEnd()),
     isComplete ? '' : `import { ${names.join(', ')} } from ${here('index.ts')};`,
-    isComplete ? '' : `import type { Device, Handlers } from ${here('index.ts')};`,
+    isComplete ? '' : `import type { Device, Handlers, Machine, MachineExit } from ${here('index.ts')};`,
     "import { randomBytes } from 'node:crypto';",
     "import { setTimeout } from 'node:timers/promises';",
     `import type { ExampleMachine } from ${here('__test__/helpers/doc-machine.ts')};`,
-    'export async function example(machine: ExampleMachine): Promise<void> {',
+    'export async function example(given: ExampleMachine): Promise<void> {',
     // The vCPU is made when it is looked at, and some things must be there before it.
-    `const { kvm, vm, console, process, expect${/\bvcpu\b/.test(body) ? ', vcpu' : ''} } = machine;`,
+    `const { kvm, vm, console, process, expect${mentions('vcpu') ? ', vcpu' : ''} } = given;`,
+    isComplete ? '' : 'const { Machine } = given;',
+    assumesMachine ? 'const machine = await given.makeMachine();' : '',
     `{\n${body}}`,
     '}',
   ].join('\n');

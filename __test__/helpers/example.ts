@@ -11,8 +11,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Where they are. */
 export const examplesFolder = fileURLToPath(new URL('../../examples', import.meta.url));
 
-/** How long an example may take before it counts as hanging, in milliseconds. */
-const PATIENCE_MS = 120_000;
+/** How long an example may take before it counts as hanging, in milliseconds: emulated processors are slow. */
+const PATIENCE_MS = process.env['VMHATCH_EMULATED_HOST'] === '1' ? 600_000 : 120_000;
 
 /** How an example is started. */
 export interface ExampleOptions {
@@ -57,14 +57,15 @@ export function runExample(
   return startExample(t, name, { ...options, input: options.input ?? '' }).outcome;
 }
 
-/** Starts a program in the checkout. */
+/** Starts a program, in the checkout if nothing else is said. */
 export function startProgram(
   t: ExecutionContext,
   [program, ...args]: [program: string, ...args: string[]],
   env: Readonly<Record<string, string>> = {},
+  cwd = root,
 ): RunningProgram {
   const child = spawn(program, args, {
-    cwd: root,
+    cwd,
     // Colours would be the terminal's business.
     env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -14,7 +14,13 @@ const folder = new ExampleFolder(examples);
 test.after.always(() => folder.remove());
 
 test('there are examples in the documents and in the comments', (t) => {
-  for (const file of ['README.md', 'docs/exits.md', 'lib/kvm/vcpu.ts', 'lib/devices/device.ts'])
+  for (const file of [
+    'README.md',
+    'docs/exits.md',
+    'lib/kvm/vcpu.ts',
+    'lib/devices/device.ts',
+    'lib/machine/machine.ts',
+  ])
     t.true(
       examples.some(({ place }) => place.startsWith(`${file}:`)),
       file,
@@ -40,12 +46,8 @@ for (const [index, { place, runs }] of examples.entries()) {
     const { example } = (await import(pathToFileURL(folder.fileOf(index)).href)) as {
       example: (machine: ExampleMachine) => Promise<void>;
     };
-    const machine = exampleMachine(t);
-    try {
-      await example(machine);
-    } finally {
-      machine[Symbol.dispose]();
-    }
+    await using machine = exampleMachine(t);
+    await example(machine);
     t.pass();
   });
 }

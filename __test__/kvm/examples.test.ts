@@ -107,6 +107,10 @@ pages written by the host: [ 0 ]
 after close the window has 0 bytes
 `,
   },
+  'many-machines': {
+    output: `${'created '.repeat(10).trimEnd()}
+${Array.from('abcdefghij', (letter) => `${letter.repeat(10)} poweroff\n`).join('')}`,
+  },
   adventure: {
     input: 'down\nnorth\ntake lamp\nsouth\ndown\n',
     output: `The Cellar: a small adventure. Type help.
@@ -128,10 +132,12 @@ By the light of the lamp you find a chest of gold. You win!
 };
 /** Those that need a firmware, or never end by themselves; examples-terminal.test.ts has more of them. */
 const others = ['kick', 'seabios'];
+/** Those that boot Linux: __test__/linux/examples.test.ts. */
+const linux = ['linux-command', 'linux-console', 'platform-device'];
 
 test('each example has a test, fits on a page, says what it shows, and uses the public package only', (t) => {
   const files = readdirSync(examplesFolder).toSorted();
-  const tested = [...Object.keys(deterministic), ...others].map((name) => `${name}.ts`);
+  const tested = [...Object.keys(deterministic), ...others, ...linux].map((name) => `${name}.ts`);
   t.deepEqual(files, tested.toSorted());
   for (const file of files) {
     const lines = readFileSync(`${examplesFolder}/${file}`, 'utf8').trimEnd().split('\n');

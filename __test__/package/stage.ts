@@ -86,13 +86,12 @@ export function write(base: string, name: string, text: string): string {
   return path;
 }
 
-/** The README's first program, word for word. */
+/** The README's first program for KVM itself, word for word. */
 export function firstProgram(): string {
-  const blocks = readFileSync(join(root, 'README.md'), 'utf8').matchAll(
-    /^```(?:ts|js|typescript|javascript)\n([\s\S]*?)^```/gm,
-  );
-  for (const [, code = ''] of blocks) if (code.includes("from 'vmhatch'")) return code;
-  throw new Error("README.md has no program that imports from 'vmhatch'");
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  const [, code] = /^## First program\n[^#]*?^```ts\n([\s\S]*?)^```/m.exec(readme) ?? [];
+  if (code?.includes("from 'vmhatch'")) return code;
+  throw new Error("README.md has no first program that imports from 'vmhatch'");
 }
 
 /** The same program as CommonJS. */

@@ -2,10 +2,11 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 
 import { makeBoard } from '../../lib/cli/run/board/board.ts';
-import type { Board, OutputName } from '../../lib/cli/run/board/board.ts';
+import type { Board } from '../../lib/cli/run/board/board.ts';
 import { emptyBus, tracedHandlers } from '../../lib/cli/run/board/handlers.ts';
 import type { Observer } from '../../lib/cli/run/board/handlers.ts';
 import type { RunPlan } from '../../lib/cli/run/plan.ts';
+import type { OutputName } from '../../lib/cli/shared/json-lines.ts';
 import { UsageError } from '../../lib/cli/usage-error.ts';
 
 const plan = { memory: 2 ** 24, serial: true, debugExit: 0xf4, firmware: undefined } as RunPlan;

@@ -1,7 +1,8 @@
 import test from 'ava';
 
-import { ending, stoppedEnding } from '../../lib/cli/run/ending.ts';
+import { ending } from '../../lib/cli/run/ending.ts';
 import { bytesText, detailText, placeText } from '../../lib/cli/run/exit-text.ts';
+import { stoppedEnding } from '../../lib/cli/shared/ending.ts';
 
 type Exit = Parameters<typeof placeText>[0];
 

@@ -2,15 +2,17 @@ import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 
-import { EscapeDecoder } from '../../lib/cli/run/escape.ts';
-import type { EscapeAction } from '../../lib/cli/run/escape.ts';
-import { KeyboardInput } from '../../lib/cli/run/input.ts';
-import { Screen } from '../../lib/cli/run/screen.ts';
+import { EscapeDecoder } from '../../lib/cli/shared/escape.ts';
+import type { EscapeAction, EscapeKeys } from '../../lib/cli/shared/escape.ts';
+import { KeyboardInput } from '../../lib/cli/shared/input.ts';
+import { Screen } from '../../lib/cli/shared/screen.ts';
+
+const keys: EscapeKeys = { ctrlC: 'interrupt', commands: { x: 'quit' } };
 
 const typed = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 
 test('escapes: commands are taken out, the rest goes to the guest', (t) => {
-  const decoder = new EscapeDecoder();
+  const decoder = new EscapeDecoder(keys);
   t.deepEqual(decoder.decode(typed('ls\r')), { bytes: typed('ls\r'), actions: [] });
   t.deepEqual(decoder.decode(typed('\x03')), { bytes: typed(''), actions: ['interrupt'] });
   t.deepEqual(decoder.decode(typed('a\x01xb')), { bytes: typed('ab'), actions: ['quit'] });
@@ -19,7 +21,7 @@ test('escapes: commands are taken out, the rest goes to the guest', (t) => {
 });
 
 test('escapes: a command may come in two pieces', (t) => {
-  const decoder = new EscapeDecoder();
+  const decoder = new EscapeDecoder(keys);
   t.deepEqual(decoder.decode(typed('a\x01')), { bytes: typed('a'), actions: [] });
   t.deepEqual(decoder.decode(typed('x')), { bytes: typed(''), actions: ['quit'] });
 });
@@ -42,7 +44,7 @@ test.serial('a terminal is raw meanwhile, read on whatever the guest takes, and 
   const taken: number[] = [];
   const actions: EscapeAction[] = [];
   const before = process.listenerCount('exit');
-  const input = new KeyboardInput(asInput(terminal), {
+  const input = new KeyboardInput(asInput(terminal), keys, {
     take: (bytes) => {
       taken.push(...bytes);
       return 0;
@@ -62,7 +64,7 @@ test.serial('a terminal is raw meanwhile, read on whatever the guest takes, and 
 test.serial('a pipe is read no faster than the guest takes it, and all of it arrives', async (t) => {
   const pipe = new PassThrough();
   const taken: number[] = [];
-  const input = new KeyboardInput(asInput(pipe), {
+  const input = new KeyboardInput(asInput(pipe), keys, {
     take: (bytes) => {
       taken.push(...bytes.subarray(0, 3));
       return Math.min(3, bytes.length);

@@ -83,7 +83,8 @@ test('docs/cli.md has every option and every exit status', async (t) => {
 });
 
 test("the README's first program is examples/hello.ts", (t) => {
-  const [, program = ''] = /^```ts\n([\s\S]*?)^```/m.exec(read('README.md')) ?? [];
+  const [, section = ''] = read('README.md').split('\n## First program\n');
+  const [, program = ''] = /^```ts\n([\s\S]*?)^```/m.exec(section) ?? [];
   t.is(program, read('examples/hello.ts').replace(/^(?:\/\/.*\n)+/, ''));
 });
 

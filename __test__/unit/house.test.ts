@@ -198,11 +198,11 @@ test('caught: a test that no runner finds', (t) => {
     '__test__/types/a.test-d.ts': '',
     '__test__/helpers/kvm.ts': '',
     '__test__/unit/b.test.mts': '',
-    '__test__/linux/c.test.ts': '',
+    '__test__/nowhere/c.test.ts': '',
   });
   t.deepEqual(
     checkTestNames(root).map((violation) => violation.split(':')[0]),
-    ['__test__/linux/c.test.ts', '__test__/unit/b.test.mts'],
+    ['__test__/nowhere/c.test.ts', '__test__/unit/b.test.mts'],
   );
 });
 
