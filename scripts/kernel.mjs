@@ -54,15 +54,24 @@ export function kernelHash(arch, base = kernelFolder) {
 }
 
 /**
- * The builds of these inputs, the one from the pinned source first, then those from what the archive had instead.
+ * Folders of the store that hold kernels, the one that was made last first.
+ * @param {(name: string) => boolean} wanted
+ */
+function foldersOf(wanted) {
+  if (!existsSync(store)) return [];
+  return readdirSync(store)
+    .filter((name) => wanted(name))
+    .map((name) => join(store, name))
+    .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+}
+
+/**
+ * The build of these inputs: from the pinned source, or else from what the archive had instead.
  * @param {string} exact
  */
-function cachedFolders(exact) {
-  if (!existsSync(store)) return [];
-  const others = readdirSync(store).filter((name) => name.startsWith(`${basename(exact)}-`));
-  return [exact, ...others.toSorted().map((name) => join(store, name))].filter((folder) =>
-    existsSync(folder),
-  );
+function cachedFolder(exact) {
+  if (existsSync(exact)) return exact;
+  return foldersOf((name) => name.startsWith(`${basename(exact)}-`))[0];
 }
 
 /**
@@ -86,12 +95,10 @@ function describe(folder) {
 
 /** @param {string} keep the folder that was made last */
 function forgetOldKernels(keep) {
-  const old = readdirSync(store)
-    .filter((name) => architectures.some((arch) => name.startsWith(`${arch}-`)))
-    .map((name) => join(store, name))
-    .filter((folder) => folder !== keep)
-    .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-  for (const folder of old.slice(kept - 1)) rmSync(folder, { recursive: true, force: true });
+  const kernels = foldersOf((name) => architectures.some((arch) => name.startsWith(`${arch}-`)));
+  for (const folder of kernels.filter((each) => each !== keep).slice(kept - 1)) {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /**
@@ -108,14 +115,13 @@ export async function findKernel({ build = false, arch = 'x86_64', verbose = fal
   }
   const hash = kernelHash(arch);
   const exact = join(store, `${arch}-${hash}`);
-  const cached = () => cachedFolders(exact)[0];
-  const present = cached();
+  const present = cachedFolder(exact);
   if (present !== undefined) return describe(present);
   if (!build) return { missing: `the guest kernel is not built. Type: node scripts/kernel.mjs` };
   mkdirSync(store, { recursive: true });
   return withLock(join(store, 'lock'), async () => {
     // Another process may have built it while this one waited. What a killed one left behind goes.
-    const meanwhile = cached();
+    const meanwhile = cachedFolder(exact);
     if (meanwhile !== undefined) return describe(meanwhile);
     for (const name of readdirSync(store).filter((entry) => entry.startsWith('work-'))) {
       spawnSync('rm', ['-rf', '--', join(store, name)]);

@@ -95,9 +95,14 @@ export function temporaryFolder(t: ExecutionContext): string {
   return folder;
 }
 
+/** The command line as sources, or compiled as these tests are. */
+const cli = import.meta.url.endsWith('.ts')
+  ? ['--import', '@oxc-node/core/register', 'lib/cli/main.ts']
+  : ['lib/cli/main.js'];
+
 /** What a shell is told, to boot something. */
 export function bootCommand(...args: readonly string[]): [program: string, ...args: string[]] {
-  return [process.execPath, '--import', '@oxc-node/core/register', 'lib/cli/main.ts', 'boot', ...args];
+  return [process.execPath, ...cli, 'boot', ...args];
 }
 
 /** The same for a flat guest. */

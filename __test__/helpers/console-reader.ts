@@ -29,10 +29,7 @@ export class ConsoleReader {
       this.text += bytes.toString('latin1');
       this.#look();
     });
-    void machine.exited.then((exit) => {
-      this.#end = exit.reason === 'error' ? exit.error.message : exit.reason;
-      this.#look();
-    });
+    console.on('end', () => void this.#finish());
   }
 
   /** The last lines, for messages. */
@@ -109,6 +106,12 @@ export class ConsoleReader {
     const output = this.text.slice(from, this.#cursor - all.length).replaceAll('\r\n', '\n');
     if (status !== '0') throw new Error(`'${line}': status ${status}\n${output}\n${this.tail}`);
     return output.replace(/\n$/, '');
+  }
+
+  async #finish(): Promise<void> {
+    const exit = await this.#machine.exited;
+    this.#end = exit.reason === 'error' ? exit.error.message : exit.reason;
+    this.#look();
   }
 
   /** Waits until `look` gives something. It is called again whenever the guest has printed. */

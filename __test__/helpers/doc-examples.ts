@@ -82,7 +82,9 @@ function program({ code }: DocExample): string {
   return [
     ...imports.map((line) => line.replaceAll("'../", "'../../__test__/").trimEnd()),
     isComplete ? '' : `import { ${names.join(', ')} } from ${here('index.ts')};`,
-    isComplete ? '' : `import type { Device, Handlers, Machine, MachineExit } from ${here('index.ts')};`,
+    isComplete
+      ? ''
+      : `import type { Device, Handlers, Machine, MachineConfig, MachineDevice } from ${here('index.ts')};`,
     "import { randomBytes } from 'node:crypto';",
     "import { setTimeout } from 'node:timers/promises';",
     `import type { ExampleMachine } from ${here('__test__/helpers/doc-machine.ts')};`,

@@ -58,9 +58,9 @@ const shell = Uint8Array.from(
 
 /** The configuration with that shell for a kernel, unless it has a program of its own. */
 function withShell(config: MachineConfig = {}): MachineConfig {
-  const { kernel: _kernel, initrd: _initrd, cmdline: _cmdline, modules: _modules, ...others } = config;
   if (config.protocol === 'flat') return config;
-  return { ...others, memory: '1MiB', kernel: shell, protocol: 'flat' };
+  const linux = { initrd: undefined, cmdline: undefined, modules: undefined };
+  return { ...config, ...linux, memory: '1MiB', kernel: shell, protocol: 'flat' };
 }
 
 const StandIn = new Proxy(Machine, {

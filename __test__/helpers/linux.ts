@@ -44,6 +44,8 @@ export interface LinuxOptions {
   cmdline?: string;
   /** Whether to wait for the shell's prompt, and to make the shell quiet. Default true. */
   shell?: boolean;
+  /** Called before the start: devices that want to know their machine. */
+  prepare?: (machine: Machine) => void;
   config?: Omit<MachineConfig, 'kernel' | 'initrd' | 'protocol' | 'cpus' | 'memory' | 'cmdline'>;
 }
 
@@ -114,6 +116,7 @@ export async function bootLinux(t: ExecutionContext, options: LinuxOptions = {})
     cmdline: [Machine.defaultCmdline, options.cmdline].join(' ').trim(),
   });
   t.teardown(() => machine[Symbol.asyncDispose]());
+  options.prepare?.(machine);
   const console = new ConsoleReader(machine);
   const start = performance.now();
   await machine.start();

@@ -229,7 +229,7 @@ test('only false pauses', async (t) => {
 test('a listener is a function, and resume() without one is quiet', (t) => {
   for (const device of [new Serial(), new DebugConsole()]) {
     for (const value of [undefined, null, {}, 'x']) {
-      t.throws(() => device.listen(value as unknown as OutputListener), {
+      t.throws(() => device.listen(value as OutputListener), {
         code: 'ERR_INVALID_ARG_TYPE',
         message: /"onOutput"/,
       });

@@ -75,8 +75,8 @@ test('the table of addresses is that of the sources', (t) => {
     layout.RAM_ABOVE_HOLE,
   ];
   t.deepEqual(found, expected.map(hex));
-  const sizes = ['COMMAND_LINE_ROOM', 'MAX_CPUS', 'PAGE_SIZE'];
-  const addresses = Object.entries(rust).filter(([name]) => !sizes.includes(name));
+  const sizes = new Set(['COMMAND_LINE_ROOM', 'MAX_CPUS', 'PAGE_SIZE']);
+  const addresses = Object.entries(rust).filter(([name]) => !sizes.has(name));
   t.deepEqual(
     addresses.filter(([, address]) => !found.includes(hex(address))).map(([name]) => name),
     [],

@@ -158,7 +158,7 @@ abstract class OutputDevice extends RustDevice {
   }
 
   /**
-   * Lets a listener take the output from now on, what waits first; it replaces the one before.
+   * Lets a listener take the output from now on; it replaces the one before. What waits comes before this method returns.
    *
    * @throws `ERR_INVALID_ARG_TYPE`
    */
@@ -168,6 +168,8 @@ abstract class OutputDevice extends RustDevice {
     this.#paused = false;
     this.#listen(onOutput);
     modelOf(this).startListening();
+    // A guest that printed before has told nobody, and may not print again.
+    this.resume();
   }
 
   /** Goes on giving output to a listener that returned `false`. What waits comes before this method returns. */

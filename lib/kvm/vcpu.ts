@@ -1,7 +1,7 @@
 import { kvmRegs, kvmSregs, type KvmSregs as Sregs } from '../generated/structs.ts';
 import {
   boolean,
-  bytes,
+  bytes as checkBytes,
   elements,
   func,
   integer,
@@ -147,7 +147,8 @@ export class Vcpu implements Disposable {
     const given = checkOptions('options', options, ['timeoutMs', 'syncRegs', 'signal', 'keepAlive']);
     const deadline = new Deadline(checkTimeout('options.timeoutMs', given.timeoutMs));
     const signal = checkSignal('options.signal', given.signal);
-    const keepAlive = boolean('options.keepAlive', given.keepAlive ?? true);
+    const { keepAlive: keep = true } = given;
+    const keepAlive = boolean('options.keepAlive', keep);
     const table = checkHandlers(handlers);
     this.#prepare(given.syncRegs);
     return BackgroundLane.start(this.#runner, table, { deadline, signal, keepAlive });
@@ -350,7 +351,7 @@ export class Vcpu implements Disposable {
   /** Sets the registers of the local APIC (`KVM_SET_LAPIC`). @throws `ERR_KVM_STATE` for a wrong size; as {@link getLapic} */
   setLapic(state: ArrayBufferView | ArrayBufferLike): void {
     this.#checkState();
-    const copy = Uint8Array.from(bytes('state', state));
+    const copy = Uint8Array.from(checkBytes('state', state));
     this.#runner.change(() => this.#native.setLapic(copy));
   }
 

@@ -24,7 +24,7 @@ import { imageSource, type CheckedSource, type ImageSource } from './source.ts';
 
 /**
  * How a kernel is entered. By default the image decides: a bzImage by `'linux64'`, an ELF with the PVH note by `'pvh'`,
- * another 64-bit ELF by `'elf64'`, one with a Multiboot header by `'multiboot'`.
+ * one with a Multiboot header by `'multiboot'`, another 64-bit ELF by `'elf64'`.
  *
  * - `'linux64'`: a bzImage by the 64-bit entry of the Linux boot protocol.
  * - `'pvh'`: an ELF vmlinux by its PVH entry, or the one inside a bzImage, which is unpacked first.
@@ -37,21 +37,30 @@ export type BootProtocol = 'linux64' | 'pvh' | 'elf64' | 'multiboot' | 'flat' | 
 
 const PROTOCOLS = ['linux64', 'pvh', 'elf64', 'multiboot', 'flat', 'firmware'] as const;
 
-/** Where a flat image goes and how it begins. */
+/**
+ * Where a flat image goes and how it begins.
+ *
+ * @example
+ * ```ts
+ * const halt = Uint8Array.of(0xf4);
+ * const flat = { address: 0x10_0000, mode: 'long' } as const;
+ * await using machine = await Machine.create({ memory: '2MiB', kernel: halt, protocol: 'flat', flat });
+ * ```
+ */
 export interface FlatImage {
-  /** The guest address of its first byte. Default 0x7c00, that of a boot sector. */
+  /** The guest address of its first byte: anywhere in RAM. Default 0x7c00, that of a boot sector. */
   address?: number;
-  /** The guest address of its first instruction. Default: its first byte. */
+  /** The guest address of its first instruction: in the image, and in real mode below 1 MiB. Default: its first byte. */
   entry?: number;
   /** The mode of the CPU: 16, 32 or 64 bits, all segments flat, the first 4 GiB mapped one to one. Default `'real'`. */
   mode?: 'real' | 'protected' | 'long';
 }
 
-/** A module of a Multiboot kernel. */
+/** A module: a file that a Multiboot or PVH kernel finds in memory. */
 export interface BootModule {
   /** The module's bytes. */
   image: ImageSource;
-  /** What the kernel is told about it. Default: nothing. */
+  /** What the kernel is told about it, without NUL. Default: nothing. */
   cmdline?: string;
 }
 
@@ -59,31 +68,59 @@ export interface BootModule {
 export interface AcpiDescription {
   /** Its name in the namespace: a letter, then up to three letters or digits, in capitals. */
   name: string;
-  /** What drivers look for: `'PNP0501'`, `'LNRO0005'`. */
+  /** What drivers look for: `'PNP0501'`, `'LNRO0005'`; three or four capitals, then four hexadecimal digits. */
   hid: string;
-  /** Tells devices with the same hid apart. Default 0. */
+  /** Tells devices with the same hid apart: 0 to 2^32 - 1. Default 0. */
   uid?: number;
 }
 
-/** A device of the caller's in a machine. */
+/**
+ * A device of the caller's in a machine: with ports, or addresses, or both.
+ *
+ * @example
+ * ```ts
+ * const thermometer: MachineDevice = {
+ *   device: { read: () => 21 },
+ *   mmio: { base: 0xd000_2000, length: 0x1000 },
+ *   interrupt: 5,
+ *   acpi: { name: 'THRM', hid: 'VMHT0001' },
+ * };
+ * await using machine = await Machine.create({ kernel: 'bzImage', devices: [thermometer] });
+ * machine.interrupt(5).raise();
+ * ```
+ */
 export interface MachineDevice {
   /** The device. One in JavaScript is called on the event loop; the vCPU that uses it waits. */
   device: Device | RustDevice;
-  /** Its ports. */
+  /** Its ports: those that no device of the machine has. */
   io?: Range;
   /** Its addresses: from 0xd0001000 on and below 0xfec00000. */
   mmio?: Range;
-  /** Its interrupt line, 5 to 23, for `machine.interrupt()` and the tables. Edge-triggered, active high. */
+  /** Its interrupt line, 5 to 23 and its own, for `machine.interrupt()` and the tables. Edge-triggered, active high. */
   interrupt?: number;
   /** How ACPI tells the guest about it. Default: not at all. */
   acpi?: AcpiDescription;
 }
 
-/** What a {@link Machine} is made of. */
+/**
+ * What a {@link Machine} is made of. Unknown keys are refused.
+ *
+ * @example
+ * ```ts
+ * const config: MachineConfig = {
+ *   cpus: 4,
+ *   memory: '1GiB',
+ *   kernel: new URL('file:///boot/vmlinuz'),
+ *   initrd: 'initrd',
+ *   cmdline: `${Machine.defaultCmdline} quiet`,
+ * };
+ * await using machine = await Machine.create(config);
+ * ```
+ */
 export interface MachineConfig {
   /** vCPUs, 1 to 32. Default 1. */
   cpus?: number;
-  /** RAM: bytes, a multiple of 4096, or a string such as `'512MiB'`. Default `'256MiB'`. */
+  /** RAM: bytes, a multiple of 4096, or a string such as `'512MiB'`; at most what the host has. Default `'256MiB'`. */
   memory?: ByteSize;
   /** The kernel. Default: that of the package `vmhatch-kernel-x64`, if it is installed. */
   kernel?: ImageSource;
@@ -96,7 +133,7 @@ export interface MachineConfig {
    * panic end the machine. A flat image or firmware takes none.
    */
   cmdline?: string;
-  /** Modules, for Multiboot. */
+  /** Modules, for Multiboot and PVH, at most 64. Default: none. */
   modules?: readonly BootModule[];
   /** Where a flat image goes, for the protocol `'flat'`. */
   flat?: FlatImage;
@@ -106,7 +143,7 @@ export interface MachineConfig {
   console2?: boolean;
   /** A debug console, `machine.debugConsole`, and its port: `true` is 0xe9. Default false. */
   debugConsole?: boolean | number;
-  /** Devices of the caller's. */
+  /** Devices of the caller's, at most 256. Default: none. */
   devices?: readonly MachineDevice[];
   /** What happens when the guest resets: the machine ends (`'exit'`, the default) or starts again (`'restart'`). */
   onReset?: 'exit' | 'restart';

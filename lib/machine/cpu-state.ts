@@ -67,8 +67,10 @@ function specialRegisters(entry: NativeEntry): Patch<Sregs> {
         cr4: 0n,
         efer: 0n,
       };
-    case 'real':
-      return { cs: { base: BigInt(entry.csBase), selector: entry.csBase / 16 } };
+    case 'real': {
+      const all = { base: BigInt(entry.csBase), selector: entry.csBase / 16 };
+      return { cs: all, ds: all, es: all, fs: all, gs: all, ss: all };
+    }
     default:
       throw new KvmError('ERR_KVM_INTERNAL', `an entry of an unknown kind: ${entry.mode}`);
   }

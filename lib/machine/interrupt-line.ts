@@ -3,7 +3,16 @@ import { KEY, checkKey } from '../internal/illegal.ts';
 import type { Vm } from '../kvm/vm.ts';
 import { interruptLine } from './device-config.ts';
 
-/** An interrupt line of a machine, as a device of the caller's uses it. */
+/**
+ * An interrupt line of a machine, as a device of the caller's uses it.
+ *
+ * @example
+ * ```ts
+ * const line = machine.interrupt(5);
+ * line.raise();
+ * line.line; // 5
+ * ```
+ */
 export class InterruptLine {
   /** The line: the IOAPIC's pin. */
   readonly line: number;

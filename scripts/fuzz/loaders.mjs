@@ -1,5 +1,5 @@
 // Fuzzes the loaders of crates/boot with cargo-fuzz, starting from good images.
-import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDirectory, inRoot } from '../shared/paths.mjs';
 import { ask, run } from '../shared/process.mjs';
@@ -23,11 +23,12 @@ export async function fuzzLoaders(seconds) {
     say('cargo-fuzz is not installed. Try: cargo install cargo-fuzz --locked');
     return false;
   }
+  /** @type {boolean[]} */
   const good = [];
   for (const target of targets) {
     const corpus = join(directory, target);
     mkdirSync(corpus, { recursive: true });
-    if (target === 'payload') plantSeeds(corpus);
+    plantSeeds(target, corpus);
     say(`${bold(target)}: ${seconds} s, inputs in ${corpus}`);
     const options = ['--target-dir', join(directory, 'build'), target, corpus];
     const result = await run(
@@ -42,13 +43,22 @@ export async function fuzzLoaders(seconds) {
   return good.every(Boolean);
 }
 
+/** What comes before an image in the input of a target: how it is loaded. The target `headers` has images of its own. */
+const before = /** @type {Readonly<Record<string, Buffer>>} */ ({
+  payload: Buffer.alloc(0),
+  raw: Buffer.alloc(1),
+});
+
 /**
- * The packed kernels of the tests. The other targets make their images themselves.
+ * The kernels of the tests, packed and not.
+ * @param {string} target
  * @param {string} corpus
  */
-function plantSeeds(corpus) {
+function plantSeeds(target, corpus) {
+  const start = before[target];
+  if (!start) return;
   const fixtures = join(crate, 'tests', 'boot', 'fixtures');
-  for (const name of readdirSync(fixtures)) {
-    if (name.endsWith('.bin')) copyFileSync(join(fixtures, name), join(corpus, name));
+  for (const name of readdirSync(fixtures).filter((file) => file.endsWith('.bin'))) {
+    writeFileSync(join(corpus, name), Buffer.concat([start, readFileSync(join(fixtures, name))]));
   }
 }

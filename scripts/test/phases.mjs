@@ -7,6 +7,7 @@ import { format } from './format.mjs';
 import { house } from './house.mjs';
 import { install } from './install.mjs';
 import { lint } from './lint.mjs';
+import { linux } from './linux.mjs';
 import { packageTests } from './package.mjs';
 import { rust } from './rust.mjs';
 import { types } from './types.mjs';
@@ -20,4 +21,17 @@ import { types } from './types.mjs';
  */
 
 /** @type {readonly Phase[]} */
-export const phases = [install, format, build, lint, types, house, rust, ava, node24, packageTests, docs];
+export const phases = [
+  install,
+  format,
+  build,
+  lint,
+  types,
+  house,
+  rust,
+  ava,
+  node24,
+  linux,
+  packageTests,
+  docs,
+];

@@ -1,0 +1,115 @@
+// Linux in a Machine: where KVM can run it the suite runs like any other, else in one session of the emulated host.
+import { totalmem } from 'node:os';
+import { join, relative } from 'node:path';
+import { findCloudKernel } from '../debian-kernel.mjs';
+import { linuxHost } from '../host/kvm-kind.mjs';
+import { runOnEmulatedHost } from '../host/run.mjs';
+import { prepareHost } from '../host/start.mjs';
+import { makeInitrd } from '../initrd.mjs';
+import { findKernel } from '../kernel.mjs';
+import { filesUnder } from '../shared/hash.mjs';
+import { inRoot } from '../shared/paths.mjs';
+import { dim, duration, say } from '../shared/terminal.mjs';
+import { runAva } from './ava.mjs';
+import { compileTests } from './compiled.mjs';
+import { avaCounter } from './count.mjs';
+
+const MiB = 2 ** 20;
+
+/** Guests of 5 GiB, two machines at a time, and Node; of this machine's own memory a part stays for this machine. */
+const hostMemoryMiB = Math.min(8192, Math.floor((totalmem() * 0.8) / MiB));
+
+/** How long the session may take in all, and how long no test may end in it: ten times what a quiet machine needs. */
+const sessionMs = { usual: 30 * 60_000, all: 120 * 60_000 };
+const silence = '8m';
+
+/** Tests of the emulated host itself: they start one, so they do not run in one. */
+const ofTheHost = /\/emulated-host[\w-]*\.test\.ts$/;
+
+/**
+ * What of the suite `kvm` runs on the emulated host, too, by `npm run test:all`: the lanes, exits, registers, interrupts
+ * and memory on another maker's processor, as hardware has them.
+ */
+const kvmFiles =
+  /\/kvm\/(?:background|cpu-state|devices|dirty-pages|exits|lifecycle|machine-[\w-]+|memory|posted|registers|run|rust-devices|stats|step|vm)\.test\.ts$/;
+
+/** @returns {boolean} */
+const all = () => process.env['VMHATCH_TEST_ALL'] === '1';
+
+/**
+ * Kernels and the initrd, as variables for the tests. What cannot be had is said; the tests that need it say so, too.
+ * @param {import('./report.mjs').Report} report
+ */
+async function prepareGuests(report) {
+  /** @type {(what: string, missing: string | undefined, variables: Record<string, string>) => void} */
+  const provide = (what, missing, variables) => {
+    if (missing !== undefined) report.skip(`${what}: ${missing}`);
+    say(`${what}: ${missing ?? Object.values(variables).join(', ')}`);
+    Object.assign(process.env, variables);
+  };
+  const initrd = await makeInitrd();
+  provide('initrd', initrd.missing, initrd.path === undefined ? {} : { VMHATCH_TEST_INITRD: initrd.path });
+  const own = await findKernel({ build: true });
+  if ('missing' in own) provide('own kernel', own.missing, {});
+  else {
+    const { bzImage, vmlinux } = own;
+    provide('own kernel', undefined, { VMHATCH_TEST_BZIMAGE: bzImage, VMHATCH_TEST_VMLINUX: vmlinux });
+  }
+  const cloud = await findCloudKernel();
+  if ('missing' in cloud) provide('cloud kernel', cloud.missing, {});
+  else provide('cloud kernel', undefined, { VMHATCH_TEST_CLOUD_KERNEL: cloud.vmlinuz });
+}
+
+/**
+ * @param {import('./report.mjs').Report} report
+ * @param {readonly string[]} paths of tests
+ */
+async function runSession(report, paths) {
+  const compiled = await compileTests();
+  if ('failure' in compiled) {
+    report.fail(compiled.failure);
+    return;
+  }
+  const counter = avaCounter();
+  const cli = inRoot('node_modules', 'ava', 'entrypoints', 'cli.mjs');
+  const files = paths.map((path) => relative(inRoot(), path).replace(/\.ts$/, '.js'));
+  const result = await runOnEmulatedHost({
+    command: process.execPath,
+    args: [cli, '--timeout', silence, ...files],
+    cwd: compiled.folder,
+    memoryMiB: hostMemoryMiB,
+    timeoutMs: all() ? sessionMs.all : sessionMs.usual,
+    onLine: counter.line,
+  });
+  if (result.upMs !== undefined) say(dim(`the emulated host was up in ${duration(result.upMs)}`));
+  if (result.missing === undefined) counter.finish(report, result);
+  else report.skip(`the suite linux: ${result.missing}`);
+}
+
+/** @type {import('./phases.mjs').Phase} */
+export const linux = {
+  name: 'linux',
+  about: 'Linux boots in a Machine, on KVM that can run it: this one, or that of the emulated host',
+  needs: ['install', 'build'],
+  async run(report) {
+    const { host, why } = linuxHost();
+    const paths = filesUnder(['__test__/linux']).filter((path) => path.endsWith('.test.ts'));
+    if (host === 'native') {
+      say(`on this machine: ${why}`);
+      await prepareGuests(report);
+      await runAva(report, ['linux'], { timeout: silence });
+      return;
+    }
+    say(`on the emulated host: ${why}`);
+    const parts = await prepareHost();
+    if ('missing' in parts) {
+      report.skip(`the suite linux: ${why}, and there is no emulated host: ${parts.missing}`);
+      return;
+    }
+    await prepareGuests(report);
+    const inside = paths.filter((path) => !ofTheHost.test(path));
+    const also = all() ? filesUnder([join('__test__', 'kvm')]).filter((path) => kvmFiles.test(path)) : [];
+    await runSession(report, [...inside, ...also]);
+    await runAva(report, ['linux'], { files: ofTheHost, timeout: silence });
+  },
+};
