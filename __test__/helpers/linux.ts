@@ -2,7 +2,6 @@
  * Linux in a `Machine`, for tests. Kernels and the initrd are found or made before, by `npm test -- linux`, which tells
  * by variables where they are and runs the tests where KVM runs Linux.
  */
-import { totalmem } from 'node:os';
 import type { ExecutionContext } from 'ava';
 import { Machine, type BootProtocol, type MachineConfig, type MachineExit } from '../../index.ts';
 import { ConsoleReader } from './console-reader.ts';
@@ -42,6 +41,8 @@ export interface LinuxOptions {
   memory?: string;
   /** Words behind the usual ones. */
   cmdline?: string;
+  /** Whether the kernel prints what it does; each byte of that is an exit. Default false. */
+  verbose?: boolean;
   /** Whether to wait for the shell's prompt, and to make the shell quiet. Default true. */
   shell?: boolean;
   /** Called before the start: devices that want to know their machine. */
@@ -86,13 +87,6 @@ function whatIsMissing(kernel: KernelName): string | undefined {
   return unset.length === 0 ? undefined : `no ${unset.join(', no ')}. Type: npm test -- linux`;
 }
 
-/** Why this host cannot have a machine of that size, if it cannot. */
-export function tooLittleMemory(bytes: number): string | undefined {
-  const host = totalmem();
-  if (bytes <= host) return undefined;
-  return `a machine of ${bytes / 2 ** 30} GiB on a host of ${(host / 2 ** 30).toFixed(1)} GiB`;
-}
-
 /** Makes a machine with Linux and starts it; it is disposed of when the test ends, however it ends. */
 export async function bootLinux(t: ExecutionContext, options: LinuxOptions = {}): Promise<Linux> {
   const {
@@ -113,7 +107,7 @@ export async function bootLinux(t: ExecutionContext, options: LinuxOptions = {})
     protocol,
     cpus,
     memory,
-    cmdline: [Machine.defaultCmdline, options.cmdline].join(' ').trim(),
+    cmdline: [Machine.defaultCmdline, verbose ? '' : 'quiet', options.cmdline ?? ''].join(' '),
   });
   t.teardown(() => machine[Symbol.asyncDispose]());
   options.prepare?.(machine);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bootLinux, complaints, exitOf, onLinux, toPrompt } from '../helpers/linux.ts';
 
 onLinux(test, 'a reboot by ACPI starts it again, if it is meant to', 'own', async (t) => {
-  const linux = await bootLinux(t, { cmdline: 'reboot=acpi', config: { onReset: 'restart' } });
+  const linux = await bootLinux(t, { cmdline: 'reboot=acpi', verbose: true, config: { onReset: 'restart' } });
   const { machine, console } = linux;
   let resets = 0;
   machine.on('reset', () => resets++);
@@ -90,7 +90,7 @@ onLinux(
   'without ACPI the CPUs come from the MP table, and a power-off only halts',
   'own',
   async (t) => {
-    const linux = await bootLinux(t, { cpus: 2, config: { acpi: false } });
+    const linux = await bootLinux(t, { cpus: 2, verbose: true, config: { acpi: false } });
     const { machine, console } = linux;
     t.deepEqual(complaints(console.text), []);
     t.notRegex(console.text, /ACPI: RSDP/);

@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, setMaxListeners } from 'node:events';
 import { boolean } from '../internal/check.ts';
 import { KvmError } from '../internal/errors.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
@@ -63,7 +63,7 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
   #board: Board;
   #state: MachineState = 'created';
   /** Ends the runs of the present life. */
-  #ending = new AbortController();
+  #ending = endOfRuns();
   /** Ends a reset under way when the machine ends. */
   readonly #stopping = new AbortController();
   #runs: Promise<void>[] = [];
@@ -366,7 +366,7 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
       void this.#exit({ reason: 'error', error: error as Error });
       throw error;
     }
-    this.#ending = new AbortController();
+    this.#ending = endOfRuns();
     this.#fresh = true;
     this.#tell('reset');
     // Paused meanwhile, or by a listener: then it waits at its first instruction.
@@ -395,6 +395,13 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
     this.#resolveExited(exit);
     this.#tell('exited', exit);
   }
+}
+
+/** Each vCPU's run listens: more than ten listeners are no leak here, of which Node would warn. */
+function endOfRuns(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }
 
 /** A kernel without pvpanic prints its panic and resets, or shuts its CPU down. */

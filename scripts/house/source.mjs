@@ -96,7 +96,7 @@ export function importsOf(text) {
       line: lineAt(code, match.index),
     });
   }
-  for (const match of code.matchAll(/\b(?:import|require)\s*\(\s*(['"])([^'"\n]+)\1/g)) {
+  for (const match of code.matchAll(/(?<!#)\b(?:import|require)\s*\(\s*(['"])([^'"\n]+)\1/g)) {
     found.push({ specifier: match[2] ?? '', typeOnly: false, line: lineAt(code, match.index) });
   }
   return found;

@@ -7,8 +7,9 @@ use crate::{BootError, Entry, FlatMode, Gdt};
 
 /// The largest firmware: no PC has more below 4 GiB.
 pub const FIRMWARE_MAX: u64 = 16 << 20;
-/// PCs show the last bytes of their firmware below 1 MiB too.
-const SHADOW: usize = 128 << 10;
+/// PCs show the last 128 KiB of their firmware below 1 MiB too. SeaBIOS runs in up to 256 KiB there, and copies the rest
+/// itself only where it finds the bridge of a PC, by which it makes that memory writable: here it is.
+const SHADOW: usize = 256 << 10;
 const NAME: &str = "flat image";
 
 /// Where firmware of that many bytes starts: memory must be mapped from there to 4 GiB.

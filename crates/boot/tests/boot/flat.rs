@@ -72,18 +72,18 @@ fn bad_flat_images() {
 
 #[test]
 fn firmware_ends_at_4_gib_and_is_seen_below_1_mib() {
-    let image: Vec<u8> = (0..256 * 1024u32).map(|index| (index / 4096) as u8 ^ index as u8).collect();
+    let image: Vec<u8> = (0..512 * 1024u32).map(|index| (index / 4096) as u8 ^ index as u8).collect();
     let start = firmware_start(image.len() as u64).unwrap();
-    assert_eq!(start, 0xfffc_0000);
-    let memory = memory_at(&[(0, 2 * MIB), (start, 256 * 1024)]);
+    assert_eq!(start, 0xfff8_0000);
+    let memory = memory_at(&[(0, 2 * MIB), (start, 512 * 1024)]);
     let plan = Plan { protocol: Some(Protocol::Firmware), mp_table: true, ..Plan::new(&image) };
     let loaded = load(&memory, &plan).unwrap();
     assert_eq!(loaded.entry, Entry::Reset);
     assert_eq!(bytes(&memory, start, image.len()), image);
-    assert_eq!(bytes(&memory, 0xe_0000, 128 * 1024), image[128 * 1024..]);
+    assert_eq!(bytes(&memory, 0xc_0000, 256 * 1024), image[256 * 1024..]);
     assert_eq!(loaded.placed.len(), 2, "firmware makes its own tables");
 
-    // One that is smaller than 128 KiB is there whole.
+    // One that is smaller than 256 KiB is there whole.
     let small = &image[..0x1_0000];
     let memory = memory_at(&[(0, 2 * MIB), (0xffff_0000, 0x1_0000)]);
     load(&memory, &Plan { kernel: small, ..plan }).unwrap();
