@@ -55,7 +55,8 @@ export interface Linux {
   machine: Machine;
   /** Its first serial port. */
   console: ConsoleReader;
-  /** Milliseconds from the start to the shell's prompt. */
+  /** Milliseconds that the machine took to be made, and from its start to the shell's prompt. */
+  createMs: number;
   promptMs: number;
 }
 
@@ -94,12 +95,14 @@ export async function bootLinux(t: ExecutionContext, options: LinuxOptions = {})
     protocol = 'pvh',
     cpus = 1,
     memory = '256MiB',
+    verbose = false,
     shell = true,
     config = {},
   } = options;
   const { image = protocol === 'linux64' ? 'bzImage' : 'vmlinux' } = options;
   const own = image === 'bzImage' ? file('ownBzImage') : file('ownVmlinux');
   const path = kernel === 'own' ? own : file('cloudBzImage');
+  const begin = performance.now();
   const machine = await Machine.create({
     ...config,
     kernel: path!,
@@ -109,16 +112,17 @@ export async function bootLinux(t: ExecutionContext, options: LinuxOptions = {})
     memory,
     cmdline: [Machine.defaultCmdline, verbose ? '' : 'quiet', options.cmdline ?? ''].join(' '),
   });
+  const createMs = performance.now() - begin;
   t.teardown(() => machine[Symbol.asyncDispose]());
   options.prepare?.(machine);
   const console = new ConsoleReader(machine);
   const start = performance.now();
   await machine.start();
-  if (!shell) return { machine, console, promptMs: 0 };
+  if (!shell) return { machine, console, createMs, promptMs: 0 };
   await toPrompt(console);
   const promptMs = performance.now() - start;
   await console.makeQuiet();
-  return { machine, console, promptMs };
+  return { machine, console, createMs, promptMs };
 }
 
 /** Waits for the shell's prompt: busybox asks the terminal behind it where its cursor is. */

@@ -131,7 +131,7 @@ const REFUSED: readonly (readonly [name: string, config: object, message: RegExp
   [
     'real mode above 1 MiB',
     { flat: { address: 0x10_0000 } },
-    /^kernel: the entry .* is 0x100000: .* below 1 MiB/,
+    /^kernel: the entry .* is 0x100000.* below 1 MiB/,
   ],
   [
     'an image on the ACPI tables',

@@ -90,6 +90,7 @@ test('Intel, on the metal, all there: ready', (t) => {
   t.is(found.verdict, 'ready');
   t.true(found.can.includes('Linux guests'));
   t.deepEqual(found.cannot, []);
+  t.regex(found.screen, /Linux guests +run\n/);
   t.regex(found.screen, /READY: guests run in hardware/);
   t.regex(found.screen, /kvm_intel, nested guests on/);
   t.regex(found.screen, /1024 vCPUs \(8 advised\), 32764 memory slots, 46 bits/);
@@ -129,6 +130,13 @@ test('KVM-PVM: guests run, Linux and compute do not', (t) => {
   t.regex(found.cannot.join(), /stock Linux/);
   t.regex(found.cannot.join(), /compute/);
   t.false(found.can.includes('Linux guests'));
+  t.regex(found.screen, /Linux guests +do not run: KVM-PVM/);
+  t.regex(steps(found), /emulated-host/);
+});
+
+test('kvm_pvm is what runs guests, whatever else the kernel has built in', (t) => {
+  const modules = { 'sys/module/kvm_intel/parameters/nested': 'Y\n', 'sys/module/kvm_pvm/refcnt': '1\n' };
+  t.is(plant(t, { ...intel, ...device, ...modules }, open).module.vendor, 'pvm');
 });
 
 for (const [what, tree, probe, expected] of [

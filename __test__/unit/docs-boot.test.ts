@@ -9,11 +9,12 @@ import { root } from '../../scripts/shared/paths.mjs';
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const page = read('docs/boot.md');
+const machinePage = read('docs/machine.md');
 const { rust, typescript } = readLayouts();
 
 /** The cells of the table below a heading, row by row, without the table's own heads. */
-function rows(heading: string): string[][] {
-  const [, section = ''] = page.split(`\n## ${heading}\n`);
+function rows(heading: string, document = page): string[][] {
+  const [, section = ''] = document.split(`\n## ${heading}\n`);
   const lines = section.split('\n## ')[0]!.split('\n');
   const table = lines.filter((line) => line.startsWith('|')).slice(2);
   return table.map((line) =>
@@ -174,6 +175,22 @@ test('the page has every protocol, and every field that an error can name', (t) 
   );
 });
 
+test('docs/machine.md has every option, and every reason of an end', (t) => {
+  const names = (heading: string): string[] =>
+    rows(heading, machinePage).map(([cell = '']) => cell.replaceAll(/[`']/g, ''));
+  const [, list = ''] = /^const KEYS = \[([^\]]*)\] as const;$/m.exec(read('lib/machine/config.ts')) ?? [];
+  const keys = Array.from(list.matchAll(/'(\w+)'/g), ([, name = '']) => name);
+  t.true(keys.length > 10);
+  t.deepEqual(names('Boot'), keys);
+  t.deepEqual(names('Ends'), reasons());
+});
+
+/** Why machines end, in the order of the sources. */
+function reasons(): string[] {
+  const text = read('lib/machine/exit.ts');
+  return Array.from(text.matchAll(/readonly reason: '(\w+)'/g), ([, name = '']) => name);
+}
+
 test('the picture of the states has those of the sources, and the ways between them', (t) => {
   const machine = read('lib/machine/machine.ts');
   const [, union = ''] = /^export type MachineState = (.*);$/m.exec(machine) ?? [];
@@ -186,10 +203,6 @@ test('the picture of the states has those of the sources, and the ways between t
     t.regex(machine, new RegExp(String.raw`^ {2}async ${method}\(\)`, 'm'));
     t.true(picture.includes(`${method}()`), method);
   }
-  const reasons = Array.from(
-    read('lib/machine/exit.ts').matchAll(/readonly reason: '(\w+)'/g),
-    ([, name = '']) => name,
-  );
-  t.is(reasons.length, 7);
-  for (const reason of reasons) t.regex(picture, new RegExp(String.raw`\b${reason}\b`), reason);
+  t.is(reasons().length, 7);
+  for (const reason of reasons()) t.regex(picture, new RegExp(String.raw`\b${reason}\b`), reason);
 });

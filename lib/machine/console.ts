@@ -39,13 +39,11 @@ export class MachineConsole extends Duplex {
   /** @internal */
   constructor(key: symbol, port: Serial | DebugConsole) {
     checkKey(key);
-    super({
-      readableHighWaterMark: HIGH_WATER_MARK,
-      writableHighWaterMark: HIGH_WATER_MARK,
-      // Whoever pipes into it is done when the machine is.
-      allowHalfOpen: false,
-    });
+    super({ readableHighWaterMark: HIGH_WATER_MARK, writableHighWaterMark: HIGH_WATER_MARK });
     this.#port = port;
+    // Whoever pipes into it is done as well. A late write to a stream that is destroyed harms nobody, as one to a stream
+    // that was ended does.
+    this.once('end', () => this.destroy());
   }
 
   /** @internal */
@@ -84,7 +82,12 @@ export class MachineConsole extends Duplex {
 
   /** Types what the port takes, and the rest when the guest has read some. A machine that ends takes no more. */
   #type(port: Serial, bytes: Buffer, done: (error?: Error | null) => void, waitMs: number): void {
-    const taken = this.#finished ? bytes.length : port.input(bytes);
+    if (this.#finished) {
+      // Not at once: whoever writes for ever would leave the event loop no turn.
+      setImmediate(done);
+      return;
+    }
+    const taken = port.input(bytes);
     if (taken === bytes.length) {
       done();
       return;

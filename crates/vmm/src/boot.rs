@@ -69,8 +69,11 @@ impl VmCore {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Boot`], whose message begins with the field that is wrong; [`ErrorCode::Closed`].
+    /// [`ErrorCode::Boot`], whose message begins with the field that is wrong; [`ErrorCode::Closed`];
+    /// [`ErrorCode::MemoryBounds`] for a machine without memory.
     pub fn boot(&self, plan: &MachinePlan) -> Result<Loaded, Error> {
+        // A machine that is closed meanwhile gives back only what nobody holds.
+        let _held = self.memory.regions();
         let memory = self.memory.map()?;
         let limit: u64 = memory.iter().map(|region| region.len()).sum();
         let kernel = plan.kernel.read("kernel", limit)?;

@@ -129,6 +129,7 @@ function working(host: HostFacts, kvm: KvmFacts): Findings {
           steps: [
             'a physical machine, or a virtual one with nested virtualisation:',
             'grep -cE "vmx|svm" /proc/cpuinfo   # above 0 there',
+            'or, slowly, in a clone of vmhatch: scripts/emulated-host -- COMMAND',
           ],
         },
       ],

@@ -20,7 +20,7 @@ export function drawDoctor(facts: Facts, findings: Findings, paint: Paint, width
     page.gap();
     drawDevice(page, facts);
   }
-  if (kvm !== undefined) drawKvm(page, kvm);
+  if (kvm !== undefined) drawKvm(page, kvm, host);
   page.gap();
   page.list('can run', paint('green', '✓'), findings.can);
   page.list('cannot', paint('yellow', '✗'), findings.cannot);
@@ -62,7 +62,11 @@ function moduleText({ vendor, core, nested }: HostFacts['module']): string {
   return `kvm_${vendor}${nested === undefined ? '' : `, nested guests ${nested ? 'on' : 'off'}`}`;
 }
 
-function drawKvm(page: Page, { apiVersion, limits, trial, capabilities }: KvmFacts): void {
+function drawKvm(
+  page: Page,
+  { apiVersion, limits, trial, capabilities }: KvmFacts,
+  { module }: HostFacts,
+): void {
   const { vcpus, recommendedVcpus, memorySlots, physicalBits } = limits;
   const bits = physicalBits === undefined ? '' : `, ${physicalBits} bits of guest-physical address`;
   page.row('API', `version ${apiVersion}`);
@@ -71,6 +75,7 @@ function drawKvm(page: Page, { apiVersion, limits, trial, capabilities }: KvmFac
     ? `${page.paint('green', 'ran')}: out, hlt, in ${trial.ms.toFixed(1)} ms with making and closing it`
     : page.paint('red', trial.message);
   page.row('trial guest', tried);
+  if (trial.ok) page.row('Linux guests', linuxText(module, page.paint));
   for (const [group, answers] of Object.entries(capabilities)) {
     // What is there comes first.
     const sorted = answers.toSorted((a, b) => Number(b.value > 0) - Number(a.value > 0));
@@ -79,6 +84,12 @@ function drawKvm(page: Page, { apiVersion, limits, trial, capabilities }: KvmFac
       sorted.map((answer) => capabilityText(answer, page.paint)),
     );
   }
+}
+
+/** Whether `vmhatch boot` has a chance. */
+function linuxText({ vendor }: HostFacts['module'], paint: Paint): string {
+  if (vendor !== 'pvm') return paint('green', 'run');
+  return `${paint('yellow', 'do not run')}: KVM-PVM refuses instructions that a stock kernel uses`;
 }
 
 function capabilityText({ name, value }: CapabilityAnswer, paint: Paint): string {

@@ -169,7 +169,8 @@ function readMemory(meminfo: string): HostFacts['memory'] {
 
 function readModules(root: string): HostFacts['module'] {
   const module = (name: string): string => join(root, 'sys/module', name);
-  const vendor = (['intel', 'amd', 'pvm'] as const).find((name) => existsSync(module(`kvm_${name}`)));
+  // A module that is built in is there whether it found its processor or not; kvm_pvm is loaded to be used.
+  const vendor = (['pvm', 'intel', 'amd'] as const).find((name) => existsSync(module(`kvm_${name}`)));
   const nested = vendor && readText(join(module(`kvm_${vendor}`), 'parameters/nested'))?.trim();
   return {
     // Built into the kernel, KVM may have no directory of its own.

@@ -51,8 +51,9 @@ impl GuestMemory {
         self.regions.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// vm-memory's view of the regions as they are now, for a loader. It stays harmless when the machine is closed
-    /// meanwhile: who still writes through it, writes to memory that nobody reads.
+    /// vm-memory's view of the regions as they are now, for a loader. It does not hold them: whoever took
+    /// [`regions`](Self::regions) before can write through it though the machine is closed meanwhile, to memory that
+    /// nobody reads.
     ///
     /// # Errors
     ///
