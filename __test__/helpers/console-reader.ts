@@ -34,8 +34,10 @@ export class ConsoleReader {
 
   /** The last lines, for messages. */
   get tail(): string {
-    const lines = this.text.slice(-8192).replaceAll('\r', '').split('\n');
-    return lines
+    const text = this.text.slice(-SHOWN_LINES * 80).replaceAll('\r', '');
+    return text
+      .replaceAll(/[^\n -~]/g, '?')
+      .split('\n')
       .slice(-SHOWN_LINES)
       .map((line) => `  | ${line}\n`)
       .join('');
@@ -86,7 +88,8 @@ export class ConsoleReader {
 
   /**
    * Makes a shell that shows a prompt one that shows nothing of its own: no prompt, no echo, no escape sequences. The
-   * kernel says no more than what ends it.
+   * kernel says no more than what ends it. Such a shell takes the end of a child of its own, while it waits for a line,
+   * for the end of its input: what shall run beside it is started as `(COMMAND &)`.
    */
   async makeQuiet(): Promise<void> {
     this.type('stty -echo; PS1=; PS2=; dmesg -n 1; echo quiet $((6*7))');

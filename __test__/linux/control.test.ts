@@ -65,8 +65,8 @@ onLinux(test, 'stop() ends a kernel that spins with interrupts off on each CPU',
   const physical = Number(address - 0xffff_ffff_8000_0000n);
   // cli; jmp to itself
   machine.vm.memory.write(physical, Uint8Array.of(0xfa, 0xeb, 0xfe));
-  const spin = (cpu: number): string => `taskset -c ${cpu} sh -c 'usleep 300000; exec hostname x' &`;
-  console.type(`${spin(0)} ${spin(1)} echo they begin`);
+  const spin = (cpu: number): string => `(taskset -c ${cpu} sh -c 'usleep 300000; hostname x' &)`;
+  console.type(`${spin(0)}; ${spin(1)}; echo they begin`);
   await console.expect('they begin');
   await sleep(3000);
   const start = performance.now();

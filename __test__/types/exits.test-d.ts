@@ -159,10 +159,7 @@ switch (result.reason) {
     void result.exit.port;
     break;
   case 'device':
-    same<
-      typeof result.device,
-      'isa-debug-exit' | 'i8042' | 'acpi-sleep' | 'acpi-reset' | 'pvpanic'
-    >(true);
+    same<typeof result.device, 'isa-debug-exit' | 'i8042' | 'acpi-sleep' | 'acpi-reset' | 'pvpanic'>(true);
     same<typeof result.code, number>(true);
     break;
   case 'timeout':

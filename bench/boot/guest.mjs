@@ -45,7 +45,7 @@ export async function bootVmhatch({ kernel, initrd }) {
  */
 async function marked(machine) {
   let ended;
-  machine.exited.then((exit) => (ended = exit));
+  void machine.exited.then((exit) => (ended = exit));
   while (machine.bootTime === undefined) {
     if (ended !== undefined) throw new Error(`the guest ended before it was up: ${JSON.stringify(ended)}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

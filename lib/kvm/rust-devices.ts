@@ -26,6 +26,11 @@ export function nativeModel(device: object): NativeDeviceModel | undefined {
   return models.get(device);
 }
 
+/** @internal Lets go of a device's interrupt and its descriptor, which otherwise lives as long as the device. */
+export function disconnect(device: Serial): void {
+  modelOf(device).disconnect();
+}
+
 /**
  * Takes bytes that a guest printed. When it returns `false`, no more come until the device's `resume()` is called: the
  * device holds 64 KiB, and a guest on the background lane that prints more waits. On the other lanes, whose thread cannot

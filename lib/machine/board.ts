@@ -5,7 +5,16 @@ import { nativeVm } from '../internal/native-vm.ts';
 import type { NativeBootPlan, NativeBootResult, NativeEntry } from '../internal/native.ts';
 import { EventFd } from '../kvm/event-fd.ts';
 import type { Kvm } from '../kvm/kvm.ts';
-import { AcpiPower, BootTimer, Cmos, DebugConsole, I8042, PvPanic, Serial } from '../kvm/rust-devices.ts';
+import {
+  AcpiPower,
+  BootTimer,
+  Cmos,
+  DebugConsole,
+  I8042,
+  PvPanic,
+  Serial,
+  disconnect,
+} from '../kvm/rust-devices.ts';
 import type { RustDevice } from '../kvm/rust-devices.ts';
 import type { Vcpu } from '../kvm/vcpu.ts';
 import type { Vm } from '../kvm/vm.ts';
@@ -78,6 +87,7 @@ export class Chipset {
 
   /** Gives the descriptors back. */
   close(): void {
+    for (const port of [this.com1, this.com2]) if (port !== undefined) disconnect(port);
     for (const { event } of this.interrupts) event.close();
   }
 }
@@ -142,11 +152,22 @@ export async function makeBoard(kvm: Kvm, plan: MachinePlan, chipset: Chipset): 
 
 function attachDevices(vm: Vm, plan: MachinePlan, chipset: Chipset): void {
   chipset.attach(vm);
-  for (const { device, io, mmio } of plan.devices) {
-    if (io !== undefined) vm.io.attach(io, device);
-    if (mmio !== undefined) vm.mmio.attach(mmio, device);
+  for (const [index, { device, io, mmio }] of plan.devices.entries()) {
+    const name = `config.devices[${index}]`;
+    if (io !== undefined) claim(`${name}.io`, () => vm.io.attach(io, device));
+    if (mmio !== undefined) claim(`${name}.mmio`, () => vm.mmio.attach(mmio, device));
   }
   vm.setEmptyBus(true);
+}
+
+/** Says whose range it is that another device has. */
+function claim(name: string, attach: () => unknown): void {
+  try {
+    attach();
+  } catch (error) {
+    if (!(error instanceof KvmError) || error.code !== 'ERR_KVM_RANGE_CLAIMED') throw error;
+    throw new KvmError(error.code, `${name}: ${error.message}`, { cause: error });
+  }
 }
 
 function makeVcpus(kvm: Kvm, vm: Vm, cpus: number): Vcpu[] {

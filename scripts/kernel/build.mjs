@@ -41,9 +41,9 @@ const programs = [
  * is removed. Kconfig reads every Kconfig, of other architectures too, and make the Makefile of each driver's folder.
  */
 const unneeded = `
-  Documentation/*.rst Documentation/*.yaml Documentation/*.txt arch/[!x]*/*.[chS] arch/[!x]*/*.dts* tools/perf tools/testing sound/*.[ch]
-  drivers/accel/*.[ch] drivers/clk/*.[ch] drivers/gpu/*.[ch] drivers/hwmon/*.[ch] drivers/iio/*.[ch]
-  drivers/infiniband/*.[ch] drivers/md/*.[ch] drivers/media/*.[ch] drivers/net/ethernet/*.[ch]
+  Documentation/*.rst Documentation/*.txt Documentation/*.yaml arch/[!x]*/*.[chS] arch/[!x]*/*.dts* sound/*.[ch]
+  tools/perf tools/testing drivers/accel/*.[ch] drivers/clk/*.[ch] drivers/gpu/*.[ch] drivers/hwmon/*.[ch]
+  drivers/iio/*.[ch] drivers/infiniband/*.[ch] drivers/md/*.[ch] drivers/media/*.[ch] drivers/net/ethernet/*.[ch]
   drivers/net/wireless/*.[ch] drivers/pinctrl/*.[ch] drivers/scsi/*.[ch] drivers/staging/*.[ch] drivers/usb/*.[ch]
 `
   .trim()
@@ -51,7 +51,7 @@ const unneeded = `
   .map((pattern) => `--exclude=*/${pattern}`);
 
 /** Objects of the last build that somebody counted: the progress line says "about". */
-const usualObjects = 1350;
+const usualObjects = 1320;
 const script = inRoot('kernel', 'build.sh');
 
 /**

@@ -19,11 +19,16 @@ const VERSION: u32 = 1;
 const LENGTH: u8 = 8;
 const RECEIVE: u8 = 0;
 const INTERRUPT_IDENTIFICATION: u8 = 2;
+/// The same register, written.
+const FIFO_CONTROL: u8 = 2;
 const MODEM_CONTROL: u8 = 4;
+const LINE_STATUS: u8 = 5;
 
 const IER_RECEIVED_DATA: u8 = 1 << 0;
 const IER_TRANSMITTER_EMPTY: u8 = 1 << 1;
 const IER_VALID: u8 = 0x0f;
+
+const FCR_CLEAR_RECEIVER: u8 = 1 << 1;
 
 /// The two bits that tell a 16550A with its FIFOs on.
 const IIR_FIFO: u8 = 0xc0;
@@ -64,15 +69,20 @@ type Chip = vm_superio::Serial<Pulse, NoEvents, Vec<u8>>;
 /// The serial port, for 8 ports (COM1: 0x3f8, interrupt 4). Byte accesses only.
 ///
 /// Input waits in a queue of 64 KiB and reaches the chip's FIFO of 64 bytes when the guest has emptied
-/// that, so a guest that does not look cannot make it grow, and a reset of the FIFO by the guest's driver
-/// (FCR, which is write-only and ignored) does not lose what was typed early. Baud rates are remembered
-/// and mean nothing.
+/// that, so a guest that does not look cannot make it grow. What was typed early is not lost when a driver
+/// starts: one that clears the FIFO and then reads every register for luck, as Linux's does, finds it empty
+/// until it has enabled the interrupt of received data, or asks twice in a row. Baud rates are remembered and
+/// mean nothing.
 ///
 /// Saved data: divisor low, divisor high, IER, IIR, LCR, LSR, MCR, MSR, SCR (1 byte each), the FIFO and the
 /// waiting input (byte strings: `u32` length, bytes).
 pub struct Serial {
     chip: Chip,
     backlog: VecDeque<u8>,
+    /// The driver has cleared the FIFO and not said yet that it listens. Not saved: that takes microseconds.
+    held: bool,
+    /// The last register that was read, if nothing was written since.
+    last_read: Option<u8>,
     interrupt: Box<dyn Interrupt>,
     output: Box<dyn Output>,
 }
@@ -80,7 +90,8 @@ pub struct Serial {
 impl Serial {
     /// A port that prints to `output` and calls the guest by `interrupt`.
     pub fn new(interrupt: Box<dyn Interrupt>, output: Box<dyn Output>) -> Self {
-        Self { chip: Chip::new(Pulse::default(), Vec::new()), backlog: VecDeque::new(), interrupt, output }
+        let chip = Chip::new(Pulse::default(), Vec::new());
+        Self { chip, backlog: VecDeque::new(), held: false, last_read: None, interrupt, output }
     }
 
     /// Types `bytes`. Returns how many were accepted: the first ones, fewer than all when the queue is full.
@@ -94,19 +105,47 @@ impl Serial {
 
     /// How many bytes [`input`](Serial::input) accepts now.
     pub fn input_capacity(&self) -> usize {
-        BACKLOG_SIZE - self.backlog.len()
+        BACKLOG_SIZE.saturating_sub(self.backlog.len())
     }
 
     /// Moves waiting input into the chip's FIFO. In loopback mode the line is cut: it goes on waiting.
     fn refill(&mut self) {
         let room = self.chip.fifo_capacity().min(self.backlog.len());
-        if room == 0 {
+        if room == 0 || self.held {
             return;
         }
         let next: Vec<u8> = self.backlog.iter().take(room).copied().collect();
         // The error says that the FIFO is full, which `room` excludes.
         let taken = self.chip.enqueue_raw_bytes(&next).unwrap_or(0);
         self.backlog.drain(..taken);
+    }
+
+    /// Takes what the driver would throw away back into the queue, and holds it there. In loopback mode the FIFO
+    /// has the guest's own bytes, which stay.
+    fn hold(&mut self) {
+        let mut state = self.chip.state();
+        if state.modem_control & MCR_LOOP != 0 {
+            return;
+        }
+        for byte in std::mem::take(&mut state.in_buffer).into_iter().rev() {
+            self.backlog.push_front(byte);
+        }
+        state.line_status &= !LSR_DATA_READY;
+        state.interrupt_identification &= !IIR_RECEIVED_DATA;
+        if state.interrupt_identification == 0 {
+            state.interrupt_identification = IIR_NONE;
+        }
+        // The error says that the FIFO is too full, and it is empty.
+        if let Ok(chip) = Chip::from_state(&state, Pulse::default(), NoEvents, Vec::new()) {
+            self.chip = chip;
+        }
+        self.held = true;
+    }
+
+    fn release(&mut self) {
+        if std::mem::take(&mut self.held) {
+            self.refill();
+        }
     }
 
     /// Passes on what the last access caused.
@@ -151,6 +190,11 @@ impl BusDevice for Serial {
         let (Some(register), [byte]) = (register(offset), &mut *data) else {
             return read_nothing(data);
         };
+        let again = self.last_read.replace(register) == Some(register);
+        if again && (register == RECEIVE || register == LINE_STATUS) {
+            self.release();
+            self.settle();
+        }
         if register == INTERRUPT_IDENTIFICATION {
             *byte = self.read_interrupt_identification();
             return;
@@ -166,10 +210,17 @@ impl BusDevice for Serial {
         let (Some(register), &[value]) = (register(offset), data) else {
             return;
         };
+        self.last_read = None;
+        if register == FIFO_CONTROL && value & FCR_CLEAR_RECEIVER != 0 {
+            self.hold();
+        }
         // The chip's errors are those of its outlets, a `Vec` and a `Cell`: they have none.
         let _ = self.chip.write(register, value);
         if register == MODEM_CONTROL && value & MCR_LOOP == 0 {
             self.refill();
+        }
+        if self.held && self.chip.state().interrupt_enable & IER_RECEIVED_DATA != 0 {
+            self.release();
         }
         self.settle();
     }
@@ -208,7 +259,8 @@ impl BusDevice for Serial {
             scratch,
         ] = fields.array()?;
         let in_buffer = fields.string("fifo", FIFO_SIZE)?.to_vec();
-        let backlog = fields.string("input", BACKLOG_SIZE)?;
+        // What a driver had in the FIFO may have come back to a full queue.
+        let backlog = fields.string("input", BACKLOG_SIZE + FIFO_SIZE)?;
         if interrupt_enable & !IER_VALID != 0 {
             return Err(fields.content("ier"));
         }
@@ -242,6 +294,8 @@ impl BusDevice for Serial {
         fields.finish()?;
         self.chip = chip;
         self.backlog = backlog.iter().copied().collect();
+        self.held = false;
+        self.last_read = None;
         if self.chip.fifo_capacity() == FIFO_SIZE {
             self.refill();
         }

@@ -98,6 +98,12 @@ impl NativeDeviceModel {
         self.inner.boot_time().map(|time| time as f64)
     }
 
+    /// Lets go of the interrupt line: its descriptor does not wait for the garbage collector.
+    #[napi(catch_unwind)]
+    pub fn disconnect(&self) {
+        self.inner.disconnect();
+    }
+
     /// How many bytes `input` would take now.
     #[napi(catch_unwind)]
     pub fn input_capacity(&self) -> u32 {

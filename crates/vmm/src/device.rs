@@ -176,6 +176,24 @@ fn moment(began: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
     began.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// A device's interrupt line, which its owner can let go of before the device is gone.
+#[derive(Clone)]
+struct Line(Arc<Mutex<Option<Box<dyn Interrupt>>>>);
+
+impl Line {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Interrupt>>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Interrupt for Line {
+    fn raise(&self) {
+        if let Some(line) = self.lock().as_ref() {
+            line.raise();
+        }
+    }
+}
+
 enum Model {
     Serial(Serial),
     Other(Box<dyn BusDevice>),
@@ -196,11 +214,12 @@ pub struct NativeDevice {
     output: Option<Arc<DeviceOutput>>,
     asked: Arc<Asked>,
     boot_clock: Option<BootClock>,
+    line: Option<Line>,
 }
 
 impl NativeDevice {
     fn new(model: Model, output: Option<Arc<DeviceOutput>>, asked: Arc<Asked>) -> Arc<Self> {
-        Arc::new(Self { model: Mutex::new(model), output, asked, boot_clock: None })
+        Arc::new(Self { model: Mutex::new(model), output, asked, boot_clock: None, line: None })
     }
 
     /// A device that asks something of its machine.
@@ -213,8 +232,17 @@ impl NativeDevice {
     /// A 16550 serial port whose output goes to `port`'s isolate.
     pub fn serial(port: Arc<IsolatePort>, has_listener: bool, interrupt: Box<dyn Interrupt>) -> Arc<Self> {
         let output = DeviceOutput::new(port, has_listener);
-        let serial = Serial::new(interrupt, Box::new(OutputEnd(Arc::clone(&output))));
-        Self::new(Model::Serial(serial), Some(output), Arc::default())
+        let line = Line(Arc::new(Mutex::new(Some(interrupt))));
+        let serial = Serial::new(Box::new(line.clone()), Box::new(OutputEnd(Arc::clone(&output))));
+        let (model, asked) = (Mutex::new(Model::Serial(serial)), Arc::default());
+        Arc::new(Self { model, output: Some(output), asked, boot_clock: None, line: Some(line) })
+    }
+
+    /// Lets go of the interrupt line and its descriptor: from now on the device calls nobody.
+    pub fn disconnect(&self) {
+        if let Some(line) = &self.line {
+            line.lock().take();
+        }
     }
 
     /// A debug console that reads as `readback`.
@@ -251,7 +279,7 @@ impl NativeDevice {
         let timer = BootTimer::new(Box::new(move || moment(&clock).elapsed().as_nanos() as u64));
         let boot_clock = Some(BootClock { began, time: timer.boot_time() });
         let (model, asked) = (Mutex::new(Model::Other(Box::new(timer))), Arc::default());
-        Arc::new(Self { model, output: None, asked, boot_clock })
+        Arc::new(Self { model, output: None, asked, boot_clock, line: None })
     }
 
     /// Begins a boot timer's clock anew.

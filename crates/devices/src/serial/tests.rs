@@ -5,6 +5,7 @@ use crate::testing::{Recorder, hostile_accesses, inb, outb, refuses_foreign_stat
 
 const IER: u64 = 1;
 const IIR: u64 = 2;
+const FCR: u64 = 2;
 const LCR: u64 = 3;
 const MCR: u64 = 4;
 const LSR: u64 = 5;
@@ -112,6 +113,72 @@ fn input_that_waits_raises_an_interrupt_when_it_is_enabled() {
     outb(&mut device, IER, 0x01);
     assert_eq!(out.take_edges(), 1);
     assert_eq!(inb(&mut device, IIR), 0xc4);
+}
+
+/// What Linux's driver does before it listens: serial8250_do_startup() in drivers/tty/serial/8250/8250_port.c.
+fn start_driver(device: &mut Serial) {
+    for value in [0x01, 0x07, 0x00] {
+        outb(device, FCR, value);
+    }
+    for _ in 0..2 {
+        for register in [LSR, 0, IIR, MSR] {
+            inb(device, register);
+        }
+        outb(device, MCR, 0x08);
+    }
+}
+
+#[test]
+fn a_driver_that_starts_loses_nothing_that_was_typed_before() {
+    let (mut device, out) = port();
+    let text: Vec<u8> = (0..100).collect();
+    device.input(&text[..90]);
+    start_driver(&mut device);
+    device.input(&text[90..]);
+    assert_eq!(inb(&mut device, LSR), 0x60);
+    assert_eq!(out.take_edges(), 0);
+    outb(&mut device, IER, 0x05);
+    assert_eq!(out.take_edges(), 1);
+    assert_eq!(inb(&mut device, IIR), 0xc4);
+    let read: Vec<u8> = (0..100).map(|_| inb(&mut device, 0)).collect();
+    assert_eq!(read, text);
+}
+
+#[test]
+fn a_driver_that_polls_after_its_start_gets_what_was_typed() {
+    for register in [LSR, 0] {
+        let (mut device, _) = port();
+        device.input(b"xy");
+        start_driver(&mut device);
+        inb(&mut device, register);
+        let second = inb(&mut device, register);
+        assert_eq!(second, if register == LSR { 0x61 } else { b'x' });
+    }
+}
+
+#[test]
+fn a_full_queue_takes_the_fifo_back_and_can_be_saved() {
+    let (mut device, _) = port();
+    let text: Vec<u8> = (0..BACKLOG_SIZE + FIFO_SIZE).map(|index| (index % 251) as u8).collect();
+    assert_eq!(device.input(&text[..BACKLOG_SIZE]), BACKLOG_SIZE);
+    assert_eq!(device.input(&text[BACKLOG_SIZE..]), FIFO_SIZE);
+    start_driver(&mut device);
+    assert_eq!(device.input(b"x"), 0);
+    assert_eq!(device.input_capacity(), 0);
+    let (mut other, _) = port();
+    other.restore(&device.save()).unwrap();
+    let read: Vec<u8> = (0..text.len()).map(|_| inb(&mut other, 0)).collect();
+    assert_eq!(read, text);
+}
+
+#[test]
+fn in_loopback_mode_clearing_the_fifo_leaves_the_guests_own_bytes() {
+    let (mut device, _) = port();
+    outb(&mut device, MCR, 0x1f);
+    outb(&mut device, 0, b'L');
+    outb(&mut device, FCR, 0x07);
+    assert_eq!(inb(&mut device, LSR), 0x61);
+    assert_eq!(inb(&mut device, 0), b'L');
 }
 
 #[test]
