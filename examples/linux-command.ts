@@ -11,21 +11,8 @@ if (initrd === undefined) {
 // Two serial ports: the shell is at the first, the command prints to the second.
 await using machine = await Machine.create({ initrd, kernel, console2: true });
 machine.console2?.pipe(process.stdout);
-await machine.start();
-
-/** Reads on until the guest has printed `text`. */
-async function until(text: string): Promise<void> {
-  let seen = '';
-  for await (const chunk of machine.console.iterator({ destroyOnReturn: false })) {
-    seen += chunk;
-    if (seen.includes(text)) return;
-  }
-  throw new Error(`The guest ended before it printed ${text}:\n${seen}`);
-}
-
-await until('# '); // the shell's prompt
-// -opost: a line ends with \n, not with \r\n as on a terminal.
+// Typed now, read when there is a shell. -opost: lines end with \n, not with \r\n as on a terminal.
 machine.console.write(`stty -F /dev/ttyS1 -opost; (${command}) > /dev/ttyS1 2>&1; poweroff -f\n`);
-machine.console.resume();
-const { reason } = await machine.exited;
-if (reason !== 'poweroff') throw new Error(`The guest ended by ${reason}`);
+await machine.start();
+const { reason, consoleTail } = await machine.exited;
+if (reason !== 'poweroff') throw new Error(`The guest ended by ${reason}:\n${consoleTail}`);

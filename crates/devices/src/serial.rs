@@ -45,6 +45,9 @@ const LSR_IDLE: u8 = 0x60;
 /// Ready to send, ready, carrier: always, and no changes to tell.
 const MSR_CONNECTED: u8 = 0xb0;
 
+/// So often in a row only a guest that waits reads a register: Linux's driver reads the line status twice when it starts.
+const POLLS: u8 = 8;
+
 /// vm-superio's receive FIFO.
 const FIFO_SIZE: usize = 64;
 /// Input that waits beyond the FIFO.
@@ -71,7 +74,7 @@ type Chip = vm_superio::Serial<Pulse, NoEvents, Vec<u8>>;
 /// Input waits in a queue of 64 KiB and reaches the chip's FIFO of 64 bytes when the guest has emptied
 /// that, so a guest that does not look cannot make it grow. What was typed early is not lost when a driver
 /// starts: one that clears the FIFO and then reads every register for luck, as Linux's does, finds it empty
-/// until it has enabled the interrupt of received data, or asks twice in a row. Baud rates are remembered and
+/// until it has enabled the interrupt of received data, or asks again and again. Baud rates are remembered and
 /// mean nothing.
 ///
 /// Saved data: divisor low, divisor high, IER, IIR, LCR, LSR, MCR, MSR, SCR (1 byte each), the FIFO and the
@@ -81,8 +84,8 @@ pub struct Serial {
     backlog: VecDeque<u8>,
     /// The driver has cleared the FIFO and not said yet that it listens. Not saved: that takes microseconds.
     held: bool,
-    /// The last register that was read, if nothing was written since.
-    last_read: Option<u8>,
+    /// The register that was read last, and how many times in a row.
+    polled: (u8, u8),
     interrupt: Box<dyn Interrupt>,
     output: Box<dyn Output>,
 }
@@ -91,7 +94,7 @@ impl Serial {
     /// A port that prints to `output` and calls the guest by `interrupt`.
     pub fn new(interrupt: Box<dyn Interrupt>, output: Box<dyn Output>) -> Self {
         let chip = Chip::new(Pulse::default(), Vec::new());
-        Self { chip, backlog: VecDeque::new(), held: false, last_read: None, interrupt, output }
+        Self { chip, backlog: VecDeque::new(), held: false, polled: (0, 0), interrupt, output }
     }
 
     /// Types `bytes`. Returns how many were accepted: the first ones, fewer than all when the queue is full.
@@ -142,6 +145,13 @@ impl Serial {
         self.held = true;
     }
 
+    /// Whether a guest that reads `register` now is one that waits for input without interrupts.
+    fn is_polling(&mut self, register: u8) -> bool {
+        let times = if self.polled.0 == register { self.polled.1.saturating_add(1) } else { 1 };
+        self.polled = (register, times);
+        times >= POLLS && (register == RECEIVE || register == LINE_STATUS)
+    }
+
     fn release(&mut self) {
         if std::mem::take(&mut self.held) {
             self.refill();
@@ -190,8 +200,7 @@ impl BusDevice for Serial {
         let (Some(register), [byte]) = (register(offset), &mut *data) else {
             return read_nothing(data);
         };
-        let again = self.last_read.replace(register) == Some(register);
-        if again && (register == RECEIVE || register == LINE_STATUS) {
+        if self.held && self.is_polling(register) {
             self.release();
             self.settle();
         }
@@ -210,7 +219,7 @@ impl BusDevice for Serial {
         let (Some(register), &[value]) = (register(offset), data) else {
             return;
         };
-        self.last_read = None;
+        self.polled = (0, 0);
         if register == FIFO_CONTROL && value & FCR_CLEAR_RECEIVER != 0 {
             self.hold();
         }
@@ -295,7 +304,7 @@ impl BusDevice for Serial {
         self.chip = chip;
         self.backlog = backlog.iter().copied().collect();
         self.held = false;
-        self.last_read = None;
+        self.polled = (0, 0);
         if self.chip.fifo_capacity() == FIFO_SIZE {
             self.refill();
         }
