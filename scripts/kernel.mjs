@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 // The guest kernel of kernel/: the build of exactly these inputs from the cache, or made now (docs/kernel.md).
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildKernel } from './kernel/build.mjs';
+import { buildKernel, removeTree } from './kernel/build.mjs';
 import { fragmentsOf, kernelFolder, settingsOf } from './kernel/fragments.mjs';
 import { packKernel } from './kernel/pack.mjs';
 import { pinnedSource } from './kernel/source.mjs';
@@ -124,7 +123,7 @@ export async function findKernel({ build = false, arch = 'x86_64', verbose = fal
     const meanwhile = cachedFolder(exact);
     if (meanwhile !== undefined) return describe(meanwhile);
     for (const name of readdirSync(store).filter((entry) => entry.startsWith('work-'))) {
-      spawnSync('rm', ['-rf', '--', join(store, name)]);
+      removeTree(join(store, name));
     }
     const folderFor = (/** @type {string} */ version) =>
       version === pinnedSource().version ? exact : `${exact}-${version}`;

@@ -1,5 +1,6 @@
 // `npm start`: from a clone to a running guest. Installs and builds what is missing, then shows what the package
-// does: what this host can run, a guest's exits as they are handled, a real firmware's log, what an exit costs.
+// does: what this host can run, a guest's exits as they are handled, a real firmware's log, what an exit costs, and at
+// last Linux, with a shell to type at.
 import { existsSync } from 'node:fs';
 import { findFirmware } from './firmware.mjs';
 import { buildNative, buildTypeScript } from './shared/build.mjs';
@@ -9,6 +10,7 @@ import { inRoot } from './shared/paths.mjs';
 import { endChildrenOnSignals, run } from './shared/process.mjs';
 import { bold, dim, green, heading, red, say, yellow } from './shared/terminal.mjs';
 import { checkTools } from './shared/tools.mjs';
+import { showLinux } from './start/linux.mjs';
 
 /** The status of `vmhatch doctor` on a host without KVM (lib/cli/exit-codes.ts). */
 const kvmUnavailable = 'exit status 3';
@@ -24,6 +26,8 @@ Installs the tools (npm ci) and builds the addon and dist/, where they are not u
   2. examples/hello.ts and its guest's exits, as they are handled
   3. examples/seabios.ts: a real firmware's debug log
   4. vmhatch bench: a latency table, in ${benchSeconds} seconds
+  5. vmhatch boot: Linux and its shell, on this KVM or, where that runs no Linux, on an emulated one. Its kernel is built
+     if the cache does not have it, which takes some minutes. Without a terminal, commands are typed by a program.
 
 Needs Node, cargo and a C compiler. Ctrl-C ends it and everything it started.`);
   process.exit(0);
@@ -71,42 +75,51 @@ for (const step of [ensureInstalled, buildNative, buildTypeScript]) {
 
 heading('doctor', 'vmhatch doctor: what this host can run');
 const doctor = await run(process.execPath, [cli, 'doctor'], { inherit: true });
-if (doctor.ending === kvmUnavailable || !existsSync('/dev/kvm')) {
+const hasKvm = doctor.ending !== kvmUnavailable && existsSync('/dev/kvm');
+if (hasKvm) {
+  if (!doctor.ok) failures.push(`doctor: ${doctor.ending}`);
+  await showGuests();
+} else {
   say();
   say(
     yellow(
-      'KVM cannot be used here, so no guest runs: what doctor says above mends that where it can be mended.',
+      'KVM cannot be used here: what doctor says above mends that where it can be mended. Guests are left out.',
     ),
   );
-  say(`Everything that needs no KVM is built and works: ${bold('npm test')} runs it and says what it skips.`);
-  process.exit(0);
-}
-if (!doctor.ok) failures.push(`doctor: ${doctor.ending}`);
-
-heading('hello', 'examples/hello.ts: a guest of twelve bytes adds two numbers');
-await show('hello', example('hello'));
-say(dim('the same guest with vmhatch run --trace --registers: its exits as they are handled'));
-const guest = inRoot('crates/test-guests/guests/add-numbers.bin');
-await show('trace', [cli, 'run', '--trace', '--registers', guest]);
-
-heading(
-  'firmware',
-  'examples/seabios.ts: SeaBIOS runs from the reset vector, its debug log arrives through a device',
-);
-const firmware = await findFirmware();
-if (firmware.path === undefined) {
-  say(yellow(`Left out: ${firmware.missing}`));
-} else {
-  say(dim(firmware.path));
-  process.env['VMHATCH_FIRMWARE'] = firmware.path;
-  await show('firmware', example('seabios'));
 }
 
-heading('latency', `vmhatch bench --rows ${benchRows} --seconds ${benchSeconds}: what an exit costs`);
-await show('latency', [cli, 'bench', '--rows', benchRows, '--seconds', benchSeconds]);
+heading('linux', 'vmhatch boot: a kernel of our own, with a shell');
+const linux = await showLinux();
+if (linux.missing !== undefined) say(yellow(`Left out: ${linux.missing}`));
+else if (!linux.ok) failures.push(`linux: ${linux.ending}`);
 
 say();
 if (failures.length > 0)
   stop(`Not everything went well.\n${failures.map((failure) => `  ${failure}`).join('\n')}`);
 say(green('That was all of it.'));
-say(`Next: ${bold('npm test')}, ${bold('npx vmhatch run --help')}, examples/, docs/.`);
+say(`Next: ${bold('npm test')}, ${bold('npx vmhatch boot --help')}, examples/, docs/.`);
+
+/** What runs on any KVM: bare guests, a firmware, what an exit costs. */
+async function showGuests() {
+  heading('hello', 'examples/hello.ts: a guest of twelve bytes adds two numbers');
+  await show('hello', example('hello'));
+  say(dim('the same guest with vmhatch run --trace --registers: its exits as they are handled'));
+  const guest = inRoot('crates/test-guests/guests/add-numbers.bin');
+  await show('trace', [cli, 'run', '--trace', '--registers', guest]);
+
+  heading(
+    'firmware',
+    'examples/seabios.ts: SeaBIOS runs from the reset vector, its debug log arrives through a device',
+  );
+  const firmware = await findFirmware();
+  if (firmware.path === undefined) {
+    say(yellow(`Left out: ${firmware.missing}`));
+  } else {
+    say(dim(firmware.path));
+    process.env['VMHATCH_FIRMWARE'] = firmware.path;
+    await show('firmware', example('seabios'));
+  }
+
+  heading('latency', `vmhatch bench --rows ${benchRows} --seconds ${benchSeconds}: what an exit costs`);
+  await show('latency', [cli, 'bench', '--rows', benchRows, '--seconds', benchSeconds]);
+}

@@ -77,6 +77,8 @@ for (const [args, message] of [
   [['run', '--mode', 'lnog', 'a'], /--mode.*did you mean 'long'/],
   [['run', '--memory', 'lots', 'a'], /--memory: 'lots'/],
   [['run', '--firmware', '--load', '0', 'a'], /--load.*--firmware/],
+  [['boot', 'a', 'b'], /boot takes one kernel/],
+  [['boot', '--protcol', 'pvh'], /did you mean '--protocol'/],
 ] as const) {
   test(`status 2: vmhatch ${args.join(' ')}`, (t) => {
     const { code, stdout, stderr } = cli(...args);
@@ -96,6 +98,7 @@ test('an error’s code decides the exit status', (t) => {
   const failure = (code: string): Error => Object.assign(new Error(), { code });
   t.is(exitCodeOfError(failure('ERR_KVM_PERMISSION')), 3);
   t.is(exitCodeOfError(failure('ERR_KVM_PLATFORM')), 3);
+  t.is(exitCodeOfError(failure('ERR_KVM_BOOT')), 2);
   t.is(exitCodeOfError(failure('ERR_KVM_IOCTL')), 1);
   t.is(exitCodeOfError(new Error('x')), 1);
   t.is(exitCodeOfError('x'), 1);

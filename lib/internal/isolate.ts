@@ -17,7 +17,7 @@ export interface Listener {
   drain(): void;
 }
 
-/** How long one wake-up may serve background runs before the event loop gets its turn. */
+/** How long guests may be served before the event loop gets its turn. */
 const SERVE_MS = 2;
 
 const devices: (Device | undefined)[] = [];
@@ -71,46 +71,92 @@ export function releaseLoop(): void {
   if (--held === 0) native().holdLoop(false);
 }
 
+/** Whether the last look left something, or a listener or device of somebody's threw in it. */
+let unfinished = false;
+
 /** Attends to what waits for this isolate: output, accesses from other threads, background runs. */
 export function look(): void {
-  if (isolateFunctions().pending() === 0) return;
+  if (!unfinished && isolateFunctions().pending() === 0) return;
+  unfinished = true;
   try {
-    lookAtAll();
-  } catch (error) {
-    // A listener or device of somebody's threw. What waits behind it waits no longer than that.
-    setImmediate(wake);
-    throw error;
+    unfinished = !lookAtAll(performance.now() + SERVE_MS);
+  } finally {
+    // What waits behind an error waits no longer than that.
+    if (unfinished) wakeLater();
   }
 }
 
-function lookAtAll(): void {
+/** Whether that was all. A guest that got its answer may be back at once: it must not keep this isolate for itself. */
+function lookAtAll(until: number): boolean {
   // Devices that were detached, and those of machines that are gone.
   for (const route of native().beginLook() ?? []) {
     forgetDevice(route);
     freeRoutes.push(route);
   }
   for (const listener of listeners) listener.drain();
-  for (let access = native().nextAccess(); access !== null; access = native().nextAccess())
+  for (let access = native().nextAccess(); access !== null; access = native().nextAccess()) {
     serveAccess(access);
+    if (performance.now() > until) return false;
+  }
   const { nextReady } = isolateFunctions();
-  for (let ready = nextReady(); ready !== NOBODY; ready = nextReady()) serveReady(ready);
+  for (let ready = nextReady(); ready !== NOBODY; ready = nextReady()) {
+    serveReady(ready);
+    if (performance.now() > until) return false;
+  }
+  return true;
 }
 
-/** Called on the event loop when another thread has something. */
+/** When the guests' part of the present turn of the event loop is over; 0 before they had any of it. */
+let turnEnds = 0;
+
+/**
+ * Called on the event loop when another thread has something. While one such call works, the next may be asked for, and
+ * Node makes up to a thousand of them in one turn: all together get no more than their part of it.
+ */
 function wake(): void {
+  const now = performance.now();
+  if (turnEnds === 0) {
+    turnEnds = now + SERVE_MS;
+    unlessHeld(setImmediate(endTurn));
+  } else if (now > turnEnds) {
+    wakeLater();
+    return;
+  }
   look();
   // A vCPU that was just answered is often back within microseconds: it is cheaper to wait for it here than
   // to go back to sleep. The time is bounded, so that timers and I/O get their turn.
-  const until = performance.now() + SERVE_MS;
   const { awaitReady } = isolateFunctions();
   for (let ready = awaitReady(); ready !== NOBODY; ready = awaitReady()) {
     serveReady(ready);
-    if (performance.now() > until) {
-      setImmediate(wake);
+    if (performance.now() > turnEnds) {
+      wakeLater();
       return;
     }
   }
   look();
+}
+
+function endTurn(): void {
+  turnEnds = 0;
+}
+
+/** Whether a wake-up is on its way that nobody asked for. */
+let isComing = false;
+
+function wakeLater(): void {
+  if (isComing) return;
+  isComing = true;
+  unlessHeld(
+    setImmediate(() => {
+      isComing = false;
+      wake();
+    }),
+  );
+}
+
+/** Runs that keep no process alive do not do so by their wake-ups either. */
+function unlessHeld(soon: NodeJS.Immediate): void {
+  if (held === 0) soon.unref();
 }
 
 function serveReady(ready: number): void {
