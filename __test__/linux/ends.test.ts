@@ -92,7 +92,11 @@ onLinux(
   async (t) => {
     const linux = await bootLinux(t, { cpus: 2, verbose: true, config: { acpi: false } });
     const { machine, console } = linux;
-    t.deepEqual(complaints(console.text), []);
+    // It looks for tables, and says that there are none.
+    t.deepEqual(
+      complaints(console.text).filter((line) => !line.includes('A valid RSDP was not found')),
+      [],
+    );
     t.notRegex(console.text, /ACPI: RSDP/);
     t.is(await console.command('nproc'), '2');
     t.regex(await console.command('cat /proc/interrupts'), /^ *4: .* IO-APIC .*ttyS0$/m);
