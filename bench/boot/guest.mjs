@@ -17,9 +17,10 @@ const cmdline = 'console=ttyS0 panic=-1 quiet';
 
 /**
  * @param {{ kernel: string, initrd: string }} images
+ * @param {() => void} [onMark] called while the guest still exists
  * @returns {Promise<Boot>}
  */
-export async function bootVmhatch({ kernel, initrd }) {
+export async function bootVmhatch({ kernel, initrd }, onMark) {
   const start = performance.now();
   const machine = await Machine.create({
     kernel,
@@ -32,6 +33,7 @@ export async function bootVmhatch({ kernel, initrd }) {
     const created = performance.now();
     await machine.start();
     const { bootTime } = await marked(machine);
+    onMark?.();
     return { totalMs: created - start + bootTime, createMs: created - start };
   } finally {
     await machine[Symbol.asyncDispose]();
@@ -74,9 +76,10 @@ export function qemuArguments({ kernel, initrd }) {
 
 /**
  * @param {{ kernel: string, initrd: string, qemu: string }} images
+ * @param {() => void} [onMark] called while the guest still exists
  * @returns {Promise<Boot>}
  */
-export function bootQemu(images) {
+export function bootQemu(images, onMark) {
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(images.qemu, qemuArguments(images), { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -86,6 +89,7 @@ export function bootQemu(images) {
     child.stdout.on('data', (bytes) => {
       if (totalMs !== undefined || !bytes.includes(MARK)) return;
       totalMs = performance.now() - start;
+      onMark?.();
       child.kill('SIGKILL');
     });
     child.on('error', reject);

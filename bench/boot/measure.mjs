@@ -38,8 +38,8 @@ async function measure(rounds) {
   say('counting');
   if (mountCounters()) {
     result.exits = {
-      vmhatch: await countExits(() => bootVmhatch(images)),
-      qemu: await countExits(() => bootQemu(images)),
+      vmhatch: await countExits((onMark) => bootVmhatch(images, onMark)),
+      qemu: await countExits((onMark) => bootQemu(images, onMark)),
     };
   }
   const once = (/** @type {string} */ name) =>

@@ -26,7 +26,7 @@ function hostLines({ host, noopNs }: Report, paint: Paint): string {
       'dim',
       `${host.cpu} (${host.cpus} CPUs), Linux ${host.kernel}, KVM ${host.kvmModule}${nested}, Node ${host.node}`,
     ),
-    paint('dim', `${host.date}; an empty native call costs ${noopNs.toFixed(1)} ns`),
+    paint('dim', noopNs > 0 ? `${host.date}; an empty native call costs ${noopNs.toFixed(1)} ns` : host.date),
     '',
   ].join('\n');
 }
