@@ -19,6 +19,7 @@ function neverSucceeds(name: string): boolean {
     'Bus',
     'Attachment',
     'KickHandle',
+    'InterruptLine',
     'RustDevice',
   ];
   return makers.some((maker) => name === `new ${maker}`) || name === 'static Vm.adopt';

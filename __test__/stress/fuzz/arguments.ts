@@ -55,6 +55,9 @@ const savedState = fc.constantFrom(
   recipe("the debug exit's state", (world) => world.debugExit.save()),
   recipe("the i8042's state", (world) => world.i8042.save()),
   recipe("the CMOS's state", (world) => world.cmos.save()),
+  recipe("the ACPI registers' state", (world) => world.acpiPower.save()),
+  recipe("the pvpanic's state", (world) => world.pvpanic.save()),
+  recipe("the boot timer's state", (world) => world.bootTimer.save()),
 );
 
 /** A handler that does something, and may answer anything. */
@@ -104,6 +107,7 @@ const range = fields({
   base: oneOf(0, 0x3f8, 0x500, 0x600, 0xffff, 0x9000, 2 ** 40),
   length: oneOf(1, 2, 8, 0x100, 0xffff),
 });
+const postedPart = fields({ offset: oneOf(0, 1, 8), length: oneOf(1, 8, 9) });
 const eventPlace = fc.oneof(
   from('{ port: 0x700 }', () => ({ port: 0x700 })),
   fields({ port: oneOf(0x500, 0x700) }),
@@ -123,6 +127,7 @@ const rustDevice = {
   write: [offset, oneOf(0, 1, 0xfe, 0xff, 0xffff), accessSize],
 };
 const stopping = { ...rustDevice, takeRequest: nothing };
+const printing = { ...rustDevice, ...closable, takeOutput: nothing, listen: [listener], resume: nothing };
 
 /** By class, then by member: `new`, methods, `static name`. Accessors take nothing. */
 const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
@@ -156,6 +161,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
     ],
     setTssAddress: [page],
     setIdentityMapAddress: [page],
+    setEmptyBus: [flag],
     createIrqChip: nothing,
     createPit2: [fields({ speakerDummy: flag })],
     setIrqLine: [oneOf(0, 4, 23, 24), flag],
@@ -190,7 +196,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
     'static adopt': [token],
     run: [handlers, fields({ timeoutMs: timeout, syncRegs: flag })],
     runSliced: [handlers, fields({ timeoutMs: timeout, syncRegs: flag, signal, budgetMs: timeout })],
-    runInBackground: [handlers, fields({ timeoutMs: timeout, syncRegs: flag, signal })],
+    runInBackground: [handlers, fields({ timeoutMs: timeout, syncRegs: flag, signal, keepAlive: flag })],
     step: [fields({ timeoutMs: timeout })],
     exits: [fields({ timeoutMs: timeout })],
     complete: nothing,
@@ -212,6 +218,9 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
     setCpuid2: [listOf(cpuidEntry)],
     getMsrs: [listOf(msr)],
     setMsrs: [listOf(fields({ index: msr, data: u64 }))],
+    getLapic: nothing,
+    setLapic: [values(fc.constantFrom(new Uint8Array(1024), new Uint8Array(8)))],
+    getTscKhz: nothing,
     getMpState: nothing,
     setMpState: [oneOf(0, 1, 2, 3, 4, 99)],
     setGuestDebug: [fields({ singleStep: flag, hardwareBreakpoints: listOf(u64) })],
@@ -234,6 +243,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
           shared: flag,
           readOnly: flag,
           logDirtyPages: flag,
+          hugePages: flag,
           slot: oneOf(0, 5, 6, 0x7fff),
         },
         ['guestAddress', 'size'],
@@ -260,7 +270,10 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
     unmap: nothing,
     ...dispose,
   },
-  Bus: { new: [hostile, hostile, hostile], attach: [range, device, fields({ posted: flag })] },
+  Bus: {
+    new: [hostile, hostile, hostile],
+    attach: [range, device, fields({ posted: fc.oneof(flag, postedPart) })],
+  },
   Attachment: { new: [hostile, hostile, hostile], detach: nothing, ...dispose },
   EventFd: {
     new: [u32, fields({ semaphore: flag })],
@@ -280,15 +293,20 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
   Serial: {
     new: [fields({ onOutput: listener, interrupt: eventFd })],
     input: [fc.oneof(data, oneOf('text', ''))],
-    takeOutput: nothing,
-    ...rustDevice,
-    ...closable,
+    ...printing,
   },
   DebugConsole: {
     new: [fields({ onOutput: listener, readback: u8 })],
-    takeOutput: nothing,
-    ...rustDevice,
-    ...closable,
+    ...printing,
+  },
+  AcpiPower: { new: nothing, ...stopping },
+  PvPanic: { new: nothing, ...stopping },
+  BootTimer: { new: nothing, restart: nothing, ...rustDevice },
+  InterruptLine: {
+    new: [hostile, hostile, hostile],
+    'static make': [oneOf(5, 23, 24), hostile],
+    raise: nothing,
+    set: [flag],
   },
   DebugExit: { new: nothing, ...stopping },
   I8042: { new: nothing, ...stopping },

@@ -1,13 +1,17 @@
 /** One of everything, to throw arguments at: a small machine with a guest that makes every kind of access. */
 import {
+  AcpiPower,
+  BootTimer,
   Cmos,
   DebugConsole,
   DebugExit,
   EventFd,
   I8042,
+  InterruptLine,
   Kvm,
   KickHandle,
   KvmError,
+  PvPanic,
   Serial,
   type Attachment,
   type MemoryRegion,
@@ -84,7 +88,11 @@ export class World {
   readonly debugConsole = new DebugConsole();
   readonly debugExit = new DebugExit();
   readonly i8042 = new I8042();
+  readonly acpiPower = new AcpiPower();
+  readonly pvpanic = new PvPanic();
+  readonly bootTimer = new BootTimer();
   readonly cmos = new Cmos({ time: new Date(0) });
+  readonly line = InterruptLine.make(5, () => this.vm);
   /** What calls gave and has to be closed. */
   readonly #made = new Set<{ close(): void }>();
 
@@ -162,6 +170,14 @@ export class World {
         return [this.debugExit];
       case 'I8042':
         return [this.i8042];
+      case 'AcpiPower':
+        return [this.acpiPower];
+      case 'PvPanic':
+        return [this.pvpanic];
+      case 'BootTimer':
+        return [this.bootTimer];
+      case 'InterruptLine':
+        return [this.line];
       case 'Cmos':
         return [this.cmos];
       case 'KvmError':
