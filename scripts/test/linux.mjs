@@ -16,7 +16,7 @@ import { avaCounter } from './count.mjs';
 
 const MiB = 2 ** 20;
 
-/** Guests of 5 GiB, two machines at a time, and Node; of this machine's own memory a part stays for this machine. */
+/** A guest of 5 GiB, and Node; of this machine's own memory a part stays for this machine. */
 const hostMemoryMiB = Math.min(8192, Math.floor((totalmem() * 0.8) / MiB));
 
 /** How long the session may take in all, and how long no test may end in it: ten times what a quiet machine needs. */
