@@ -1,11 +1,14 @@
 // A command on the emulated host, run to its end: what process.mjs's run() is for this machine.
 import { environment, passOn } from '../shared/process.mjs';
+import { duration } from '../shared/terminal.mjs';
+import { timeoutStatus } from './follow.mjs';
 import { startHost } from './start.mjs';
 
 /**
  * What startHost() takes but for the terminal, and what run() takes; `env` is added to the environment that run() gives.
  * @typedef {Omit<import('./start.mjs').HostOptions, 'terminal' | 'env'>
- *   & Omit<import('../shared/process.mjs').RunOptions, 'inherit'>} EmulatedRunOptions
+ *   & Omit<import('../shared/process.mjs').RunOptions, 'inherit'>
+ *   & { silenceMs?: number }} EmulatedRunOptions silenceMs: the host is taken for broken when nothing is printed for so long
  */
 
 /**
@@ -28,14 +31,27 @@ export async function runOnEmulatedHost(options) {
     return { ok: false, ending: `no emulated host: ${host.missing}`, output: '', missing: host.missing };
   }
   let output = '';
+  /** @type {NodeJS.Timeout | undefined} */
+  let silence;
+  const listen = () => {
+    if (options.silenceMs === undefined) return;
+    clearTimeout(silence);
+    const reason = `it printed nothing for ${duration(options.silenceMs)}`;
+    silence = setTimeout(() => host.kill(reason, timeoutStatus), options.silenceMs);
+  };
   /** @type {(text: string) => void} */
-  const keep = (text) => (output += text);
+  const keep = (text) => {
+    output += text;
+    listen();
+  };
+  listen();
   passOn(host.stdout, process.stdout, options, keep);
   passOn(host.stderr, process.stderr, options, keep);
   /** @type {EmulatedRunDetails} */
   const details = {};
   void host.up.then((upMs) => (details.upMs = upMs));
   const { status, failure } = await host.ended;
+  clearTimeout(silence);
   if (status !== undefined) details.status = status;
   return { ok: status === 0, ending: failure ?? `exit status ${status}`, output, ...details };
 }

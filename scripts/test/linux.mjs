@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { findCloudKernel } from '../debian-kernel.mjs';
 import { linuxHost } from '../host/kvm-kind.mjs';
 import { runOnEmulatedHost } from '../host/run.mjs';
+import { timeoutStatus as hostStood } from '../host/follow.mjs';
 import { prepareHost } from '../host/start.mjs';
 import { makeInitrd } from '../initrd.mjs';
 import { findKernel } from '../kernel.mjs';
@@ -19,9 +20,15 @@ const MiB = 2 ** 20;
 /** A guest of 5 GiB, and Node; of this machine's own memory a part stays for this machine. */
 const hostMemoryMiB = Math.min(8192, Math.floor((totalmem() * 0.8) / MiB));
 
-/** How long the session may take in all, and how long no test may end in it: ten times what a quiet machine needs. */
-const sessionMs = { usual: 30 * 60_000, all: 120 * 60_000 };
+/** How long a session may take in all, and how long no test may end in it: some times what a quiet machine needs. */
+const sessionMs = { usual: 12 * 60_000, all: 120 * 60_000 };
 const silence = '8m';
+
+/** No test is silent for so long, not even one that waits in vain: then the host itself stands still. */
+const silenceMs = 180_000;
+
+/** QEMU's emulation of nested virtualisation stands still now and then; how often another host is tried. */
+const attempts = 3;
 
 /** Tests of the emulated host itself: they start one, so they do not run in one. */
 const ofTheHost = /\/emulated-host[\w-]*\.test\.ts$/;
@@ -70,20 +77,30 @@ async function runSession(report, paths) {
     report.fail(compiled.failure);
     return;
   }
-  const counter = avaCounter();
   const cli = inRoot('node_modules', 'ava', 'entrypoints', 'cli.mjs');
   const files = paths.map((path) => relative(inRoot(), path).replace(/\.ts$/, '.js'));
-  const result = await runOnEmulatedHost({
-    command: process.execPath,
-    // One file at a time: beside another guest, on a loaded machine, QEMU's emulated processors have gone astray: a
-    // guest that shut its CPU down, a host whose kernel found a broken stack. One guest at a time has not been seen to.
-    args: [cli, '--concurrency', '1', '--timeout', silence, ...files],
-    cwd: compiled.folder,
-    memoryMiB: hostMemoryMiB,
-    timeoutMs: all() ? sessionMs.all : sessionMs.usual,
-    onLine: counter.line,
-  });
-  if (result.upMs !== undefined) say(dim(`the emulated host was up in ${duration(result.upMs)}`));
+  const session = async () => {
+    const counter = avaCounter();
+    const result = await runOnEmulatedHost({
+      command: process.execPath,
+      // One file at a time: beside another guest QEMU's emulation of nested virtualisation goes astray more often.
+      args: [cli, '--concurrency', '1', '--timeout', silence, ...files],
+      cwd: compiled.folder,
+      memoryMiB: hostMemoryMiB,
+      timeoutMs: all() ? sessionMs.all : sessionMs.usual,
+      silenceMs,
+      onLine: counter.line,
+    });
+    if (result.upMs !== undefined) say(dim(`the emulated host was up in ${duration(result.upMs)}`));
+    return { counter, result };
+  };
+  let { counter, result } = await session();
+  // A host that stood still or broke down says nothing about the tests. A test that fails is one that failed.
+  const broke = () => result.missing === undefined && [undefined, hostStood].includes(result.status);
+  for (let attempt = 1; attempt < attempts && broke(); attempt++) {
+    say(`the emulated host did not last (${result.ending.split('\n')[0]}): once more, in another one`);
+    ({ counter, result } = await session());
+  }
   if (result.missing === undefined) counter.finish(report, result);
   else report.skip(`the suite linux: ${result.missing}`);
 }
