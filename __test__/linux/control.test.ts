@@ -150,7 +150,8 @@ onLinux(
       await console.command('cat /proc/interrupts'),
     )!;
     t.true(
-      Number(counted[1]) > 10 && Number(counted[1]) <= uart.interrupts,
+      // Edges that come before the first is handled are one; one each way is the least.
+      Number(counted[1]) >= 2 && Number(counted[1]) <= uart.interrupts,
       `${counted[1]} of ${uart.interrupts}`,
     );
   },
