@@ -28,7 +28,7 @@ const silence = '8m';
 const silenceMs = 180_000;
 
 /** QEMU's emulation of nested virtualisation stands still now and then; how often another host is tried. */
-const attempts = 3;
+const attempts = 4;
 
 /** Tests of the emulated host itself: they start one, so they do not run in one. */
 const ofTheHost = /\/emulated-host[\w-]*\.test\.ts$/;
