@@ -1,13 +1,13 @@
 /** Images: from files, from bytes, and from servers of every kind. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
 import { pathToFileURL } from 'node:url';
 
 import test, { type ExecutionContext } from 'ava';
 
-import { imageSource, openImage, readImage, type ImageSource } from '../../lib/machine/source.ts';
+import { imageSource, openImage, type ImageSource } from '../../lib/machine/source.ts';
 import { temporaryFolder } from '../helpers/temporary-folder.ts';
 
 const LIMIT = 1000;
@@ -17,7 +17,10 @@ function open(source: ImageSource, signal?: AbortSignal): ReturnType<typeof open
 }
 
 async function bytesOf(source: ImageSource): Promise<number[]> {
-  return [...(await readImage(await open(source)))];
+  const { path, bytes, length } = await open(source);
+  const all = bytes ?? readFileSync(path!);
+  if (length !== all.length) throw new Error(`${length} bytes were told, there are ${all.length}`);
+  return [...all];
 }
 
 async function refused(t: ExecutionContext, source: ImageSource, message: RegExp): Promise<Error> {

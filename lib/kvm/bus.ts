@@ -85,7 +85,7 @@ export class Bus {
       this.#vm.attachNative(this.#mmio, base, length, posted, model);
       return new Attachment(KEY, { base, length }, () => void this.#detach(base));
     }
-    checkDevice(device);
+    checkDevice('device', device);
     const route = addDevice(device);
     this.#vm.attachScript(this.#mmio, base, length, posted, route);
     return new Attachment(KEY, { base, length }, () => {
@@ -140,10 +140,12 @@ function postedRange(posted: boolean | PostedRange, length: number): [number, nu
   return [offset, integer('options.posted.length', given.length, 1, length - offset)];
 }
 
-/** A device's methods are looked at once, so that a mistake is reported here and not at the guest's first access. */
-function checkDevice(device: Device): void {
+/**
+ * @internal A device's methods are looked at once, so that a mistake is reported here and not at the guest's first access.
+ */
+export function checkDevice(argument: string, device: Device | RustDevice): void {
   for (const name of ['read', 'write', 'read64', 'write64', 'save', 'restore'] as const) {
-    const method = property('device', device, name);
-    if (method !== undefined) func(`device.${name}`, method as () => void);
+    const method = property(argument, device, name);
+    if (method !== undefined) func(`${argument}.${name}`, method as () => void);
   }
 }

@@ -33,7 +33,7 @@ import {
   TSS_ADDRESS,
   ramRanges,
 } from './layout.ts';
-import { bootError, openImage, readImage, type CheckedSource, type Image } from './source.ts';
+import { bootError, openImage, type CheckedSource, type Image } from './source.ts';
 
 /** The devices that a machine has beside the caller's. They live as long as the machine. */
 export class Chipset {
@@ -138,7 +138,7 @@ export async function makeBoard(kvm: Kvm, plan: MachinePlan, chipset: Chipset): 
     // Port 0x61, by which programs wait for the timer, is the timer's then.
     vm.createPit2({ speakerDummy: true });
     for (const range of ramRanges(plan.memory)) vm.memory.map({ ...range, hugePages: true });
-    if (plan.protocol === 'firmware') await mapFirmware(vm, images.kernel);
+    if (plan.protocol === 'firmware') mapFirmware(vm, images.kernel);
     attachDevices(vm, plan, chipset);
     const vcpus = makeVcpus(kvm, vm, plan.cpus);
     const { entry, protocol, placed } = await boot(vm, plan, images);
@@ -210,8 +210,7 @@ async function openImages({ kernel, initrd, modules, memory, signal }: MachinePl
   };
 }
 
-async function mapFirmware(vm: Vm, image: Image): Promise<void> {
-  const { length } = await readImage(image);
+function mapFirmware(vm: Vm, { length }: Image): void {
   const size = Math.ceil(length / PAGE) * PAGE;
   if (size === 0) throw bootError('kernel', 'the firmware image is empty');
   if (size > FIRMWARE_LIMIT) {

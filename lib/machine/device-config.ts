@@ -1,16 +1,7 @@
 /** Devices of a caller's in a machine's configuration. */
-import {
-  elements,
-  func,
-  integer,
-  object,
-  options as checkOptions,
-  port,
-  property,
-  string,
-} from '../internal/check.ts';
+import { elements, integer, object, options as checkOptions, port, string } from '../internal/check.ts';
 import { invalidArgValue, outOfRange } from '../internal/errors.ts';
-import type { Range } from '../kvm/bus.ts';
+import { checkDevice as deviceMethods, type Range } from '../kvm/bus.ts';
 import type { AcpiDescription, MachineDevice } from './config.ts';
 import { DEVICE_WINDOWS, INTERRUPT_LINES } from './layout.ts';
 
@@ -50,10 +41,7 @@ function checkDevice(name: string, value: unknown): MachineDevice {
     throw invalidArgValue(name, value, 'must have io or mmio');
   }
   const checked: MachineDevice = { device: object(`${name}.device`, given.device) };
-  for (const method of ['read', 'write', 'read64', 'write64'] as const) {
-    const found = property(`${name}.device`, checked.device, method);
-    if (found !== undefined) func(`${name}.device.${method}`, found as () => void);
-  }
+  deviceMethods(`${name}.device`, checked.device);
   if (given.io !== undefined) checked.io = ports(`${name}.io`, given.io);
   if (given.mmio !== undefined) checked.mmio = addresses(`${name}.mmio`, given.mmio);
   if (given.interrupt !== undefined) {

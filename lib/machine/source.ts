@@ -1,5 +1,5 @@
 /** Where an image comes from: a file, bytes, or a URL. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
 import { bytes } from '../internal/bytes.ts';
@@ -16,6 +16,8 @@ export type ImageSource = string | URL | ArrayBufferView | ArrayBufferLike;
 export interface Image {
   /** What messages call it. */
   readonly label: string;
+  /** Its length in bytes. */
+  readonly length: number;
   readonly path?: string;
   readonly bytes?: Uint8Array;
 }
@@ -69,7 +71,10 @@ function filePath(name: string, url: URL): string {
  * @throws `ERR_KVM_BOOT` naming the field
  */
 export async function openImage(field: string, source: CheckedSource, bound: Bound): Promise<Image> {
-  if ('bytes' in source) return { label: `${source.bytes.length} bytes`, bytes: source.bytes };
+  if ('bytes' in source) {
+    const { length } = source.bytes;
+    return { label: `${length} bytes`, length, bytes: source.bytes };
+  }
   if ('path' in source) {
     const { path } = source;
     const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
@@ -77,7 +82,7 @@ export async function openImage(field: string, source: CheckedSource, bound: Bou
     });
     if (!found.isFile()) throw bootError(field, `${path} is no file`);
     tooBig(field, path, found.size, bound.limit);
-    return { label: path, path };
+    return { label: path, length: found.size, path };
   }
   const { url } = source;
   const { signal } = bound;
@@ -88,12 +93,8 @@ export async function openImage(field: string, source: CheckedSource, bound: Bou
     await response.body?.cancel();
     throw bootError(field, `${shortUrl(url)} cannot be fetched: status ${response.status}`);
   }
-  return { label: shortUrl(url), bytes: await readBounded(field, url, response, bound) };
-}
-
-/** All bytes of an image, for who has to know their number. */
-export async function readImage(image: Image): Promise<Uint8Array> {
-  return image.bytes ?? (await readFile(image.path!));
+  const read = await readBounded(field, url, response, bound);
+  return { label: shortUrl(url), length: read.length, bytes: read };
 }
 
 interface Bound {

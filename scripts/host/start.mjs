@@ -43,8 +43,8 @@ function usualMemoryMiB() {
  */
 export function qemuArguments(parts, { cpus, memoryMiB, terminal }) {
   // An emulated processor is too slow for the kernel's watchdogs. The job's own memory needs no second zeroing.
-  // QEMU's emulation loses a timer interrupt at an exit of a nested guest now and then. With one-shot timers the whole
-  // host then stands still; with periodic ticks the next one comes anyway.
+  // Two sessions stood still with all processors idle, as if a timer interrupt had been lost at an exit of a nested guest,
+  // which with one-shot timers is the last one. With periodic ticks the next one comes anyway.
   const append =
     'console=ttyS0 quiet panic=-1 mitigations=off nokaslr nowatchdog rcupdate.rcu_cpu_stall_suppress=1 ' +
     'tsc=reliable no_timer_check init_on_alloc=0 audit=0 nohz=off highres=off';

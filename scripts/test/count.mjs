@@ -8,6 +8,7 @@ import { stripVTControlCharacters } from 'node:util';
 /**
  * @typedef {object} Counter
  * @property {(line: string) => void} line
+ * @property {() => number} failed how many tests have failed so far
  * @property {(report: Report, result: RunResult) => void} finish
  */
 
@@ -74,6 +75,7 @@ export function avaCounter() {
         }
       }
     },
+    failed: () => failures.length,
     finish: (report, result) => settle(report, result, 'ava', { passed, failures, skips }),
   };
 }
@@ -130,6 +132,7 @@ export function cargoCounter(runner, { mayBeEmpty = false } = {}) {
   };
   return {
     line,
+    failed: () => failures.size,
     show(text) {
       const plain = stripVTControlCharacters(text).trim();
       return !noise || nextestStatus.test(plain) || plain.startsWith('skipped: ') ? text : undefined;

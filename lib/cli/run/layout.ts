@@ -1,3 +1,4 @@
+import { PAGE, ramRanges as machineRam } from '../../machine/layout.ts';
 import { UsageError } from '../usage-error.ts';
 import { hex, formatBytes } from '../quantity.ts';
 import { cpuStart, tablesSize } from './cpu-mode.ts';
@@ -34,18 +35,12 @@ export interface ProgramOptions {
   readonly mode?: CpuMode;
 }
 
-const PAGE = 0x1000;
-/** RAM stops here and goes on at 4 GiB, as on a PC: the room between is for devices. */
-const holeStart = 0xc000_0000;
-const holeEnd = 2 ** 32;
-
 /** The RAM of a machine with that much memory. */
 export function ramRanges(memory: number): RamRange[] {
   if (memory < PAGE || memory % PAGE !== 0) {
     throw new UsageError(`--memory: ${memory} bytes; it wants a multiple of 4 KiB, at least one`);
   }
-  const low = { guestAddress: 0, size: Math.min(memory, holeStart) };
-  return memory <= holeStart ? [low] : [low, { guestAddress: holeEnd, size: memory - holeStart }];
+  return machineRam(memory);
 }
 
 interface Program {

@@ -2,20 +2,14 @@ import { Cap } from '../../generated/capabilities.ts';
 import type { Kvm } from '../../kvm/kvm.ts';
 import type { Vcpu } from '../../kvm/vcpu.ts';
 import type { Vm } from '../../kvm/vm.ts';
+import { IDENTITY_MAP_ADDRESS, TSS_ADDRESS } from '../../machine/layout.ts';
 import type { RunPlan } from './plan.ts';
-
-/**
- * Three pages and one page that KVM on older Intel processors needs for real mode; here they are out of the way of
- * firmware of up to 16 MiB below 4 GiB.
- */
-const identityMapAddress = 0xfeff_c000;
-const tssAddress = identityMapAddress + 0x1000;
 
 /** A VM with the plan's memory, filled, and its interrupt controllers. */
 export function makeVm(kvm: Kvm, { ram, program, firmware, irqchip }: RunPlan): Vm {
   const vm = kvm.createVm();
-  if (kvm.checkExtension(Cap.SetIdentityMapAddr)) vm.setIdentityMapAddress(identityMapAddress);
-  if (kvm.checkExtension(Cap.SetTssAddr)) vm.setTssAddress(tssAddress);
+  if (kvm.checkExtension(Cap.SetIdentityMapAddr)) vm.setIdentityMapAddress(IDENTITY_MAP_ADDRESS);
+  if (kvm.checkExtension(Cap.SetTssAddr)) vm.setTssAddress(TSS_ADDRESS);
   if (irqchip) {
     vm.createIrqChip();
     // Port 0x61, which firmware uses to wait by the timer, is the timer's then.
