@@ -165,6 +165,7 @@ test('destroy(), with an error: the error, close, and the machine runs on', asyn
   t.is(machine.state, 'running');
   await machine.pause();
   await machine.resume();
+  await until(() => sent(machine) === 1);
   await soon('stop()', machine.stop());
   t.is((await machine.exited).consoleTail, 'x');
 });

@@ -132,6 +132,20 @@ test('stop() while pause() is under way: it has ended', async (t) => {
   t.deepEqual(seen.at(-1), 'exited (exited)');
 });
 
+test('pause() of a machine whose guest has ended, which it does not know yet: exited', async (t) => {
+  const stateNow = (machine: Machine): string => machine.state;
+  for (let round = 0; round < 10; round++) {
+    const machine = await makeMachine(t, flat(POWER_OFF));
+    await machine.start();
+    // The event loop must not hear of the end before pause() is called.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5 * round);
+    await machine.pause();
+    if (stateNow(machine) === 'paused') await machine.resume();
+    t.is((await soon('the end', machine.exited)).reason, 'poweroff');
+    await machine[Symbol.asyncDispose]();
+  }
+});
+
 test('two reset() at once are one', async (t) => {
   const machine = await startMachine(t, flat(SPIN));
   const seen = listen(machine);

@@ -180,13 +180,19 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
     this.#run();
   }
 
-  /** Stops all vCPUs where they are; the accesses that they wait for are finished first. @throws `ERR_KVM_MACHINE_STATE` unless it runs. */
+  /**
+   * Stops all vCPUs where they are; the accesses that they wait for are finished first. One that ends meanwhile is
+   * `'exited'` afterwards, not `'paused'`.
+   *
+   * @throws `ERR_KVM_MACHINE_STATE` unless it runs.
+   */
   async pause(): Promise<void> {
     this.#require('pause', ['running']);
     this.#state = 'paused';
     for (const vcpu of this.#board.vcpus) vcpu.kickHandle.kick();
     await this.#settled();
     this.#hold();
+    if (this.#exiting !== undefined) await this.#exiting;
     if (this.#state === 'paused') this.#tell('paused');
   }
 
