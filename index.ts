@@ -3,6 +3,13 @@
  *
  * @packageDocumentation
  */
+export { ArmVcpuFeature, type ArmVcpuInit } from './lib/kvm/arm-features.ts';
+export {
+  ArmSystemRegister,
+  armSystemRegister,
+  type ArmRegisterName,
+  type ArmRegisters,
+} from './lib/kvm/arm-registers.ts';
 export { Cap } from './lib/generated/capabilities.ts';
 export { ERROR_CODES, type KvmErrorCode } from './lib/generated/error-codes.ts';
 export { GUEST_DEBUG, MP_STATE } from './lib/generated/flags.ts';
@@ -15,7 +22,10 @@ export type { Device, DeviceState } from './lib/devices/device.ts';
 export { KvmError } from './lib/internal/errors.ts';
 export type { Patch } from './lib/internal/structs.ts';
 export { Attachment, Bus, type AttachOptions, type PostedRange, type Range } from './lib/kvm/bus.ts';
-export type { CpuidEntry } from './lib/kvm/cpuid.ts';
+export type { CpuidEntry, CpuidRegisters } from './lib/kvm/cpuid-entry.ts';
+export { CPUID_FEATURES, type CpuidFeature, type CpuidFeaturePlace } from './lib/kvm/cpuid-features.ts';
+export { CpuidLeaf } from './lib/kvm/cpuid-leaf.ts';
+export { CpuidTable, type CpuidSource } from './lib/kvm/cpuid-table.ts';
 export { EventFd } from './lib/kvm/event-fd.ts';
 export type * from './lib/kvm/exits.ts';
 export type {
@@ -30,6 +40,8 @@ export { KickHandle, type KickToken, type VcpuToken } from './lib/kvm/kick.ts';
 export { Kvm } from './lib/kvm/kvm.ts';
 export { MemoryRegion, type RegionPlace } from './lib/kvm/memory-region.ts';
 export { GuestMemory, type Backing, type MapOptions } from './lib/kvm/memory.ts';
+export { Msr } from './lib/kvm/msr-index.ts';
+export { msrName } from './lib/kvm/msr-name.ts';
 export type { MsrEntry } from './lib/kvm/msr.ts';
 export type { RegisterName, RegisterView, Regs } from './lib/kvm/registers.ts';
 export {
@@ -52,15 +64,12 @@ export type {
   SlicedOptions,
   StepInterruption,
 } from './lib/kvm/run-options.ts';
-export { Vcpu, type Sregs } from './lib/kvm/vcpu.ts';
-export {
-  Vm,
-  type ClockData,
-  type IoEventAddress,
-  type IoEventOptions,
-  type Msi,
-  type Pit2State,
-} from './lib/kvm/vm.ts';
+export { Vcpu } from './lib/kvm/vcpu.ts';
+export type { ArmVcpuEvents } from './lib/kvm/vcpu-arm64.ts';
+export type { Sregs } from './lib/kvm/vcpu-x86.ts';
+export type { IoEventAddress, IoEventOptions, Msi } from './lib/kvm/vm-interrupts.ts';
+export type { ClockData, Pit2State } from './lib/kvm/vm-x86.ts';
+export { Vm } from './lib/kvm/vm.ts';
 export type { Placed } from './lib/machine/board.ts';
 export type {
   AcpiDescription,

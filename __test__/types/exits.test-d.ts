@@ -121,6 +121,8 @@ const all: AllHandlers = {
   hlt: nothing,
   shutdown: nothing,
   debug: nothing,
+  armDebug: nothing,
+  armNisv: nothing,
   exception: nothing,
   failEntry: nothing,
   internalError: nothing,

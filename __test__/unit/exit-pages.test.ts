@@ -64,6 +64,10 @@ function readExit(t: ExecutionContext, reason: number, fields: readonly Field[])
 
 const BIG = 0xfedc_ba98_7654_3210n;
 
+const onArm = process.arch === 'arm64';
+const DEBUG: Exit = { kind: 'debug', exception: 1, pc: BIG, dr6: 0x4000n, dr7: 0x400n };
+const ARM_DEBUG: Exit = { kind: 'armDebug', hsr: 0x1_f200_0000n, far: BIG };
+
 const CASES: [name: string, reason: number, fields: Field[], expected: Exit][] = [
   ['unknown', 0, [u64(0, BIG)], { kind: 'unknown', reason: 0, hardwareExitReason: BIG }],
   ['exception', 1, [u32(0, 14), u32(4, 2)], { kind: 'exception', exception: 14, errorCode: 2 }],
@@ -73,12 +77,10 @@ const CASES: [name: string, reason: number, fields: Field[], expected: Exit][] =
     [u64(0, 12n), ...[1n, 2n, 3n, 4n, 5n, BIG].map((value, at) => u64(8 + 8 * at, value)), u32(64, 1)],
     { kind: 'hypercall', nr: 12n, args: [1n, 2n, 3n, 4n, 5n, BIG], longmode: true },
   ],
-  [
-    'debug',
-    4,
-    [u32(0, 1), u64(8, BIG), u64(16, 0x4000n), u64(24, 0x400n)],
-    { kind: 'debug', exception: 1, pc: BIG, dr6: 0x4000n, dr7: 0x400n },
-  ],
+  // What the page of a debug exit holds depends on the processor.
+  onArm
+    ? ['armDebug', 4, [u32(0, 0xf200_0000), u32(4, 1), u64(8, BIG)], ARM_DEBUG]
+    : ['debug', 4, [u32(0, 1), u64(8, BIG), u64(16, 0x4000n), u64(24, 0x400n)], DEBUG],
   ['hlt', 5, [], { kind: 'hlt' }],
   ['irqWindowOpen', 7, [], { kind: 'irqWindowOpen' }],
   ['shutdown', 8, [], { kind: 'shutdown' }],
@@ -129,6 +131,12 @@ const CASES: [name: string, reason: number, fields: Field[], expected: Exit][] =
     [u32(0, 2), u64(8, BIG), u64(16, 77n), u64(24, 2n), u64(32, 3n)],
     { kind: 'hyperv', type: 2, msr: 0, control: BIG, params: [2n, 3n] },
   ],
+  [
+    'armNisv',
+    28,
+    [u64(0, 0x1_0047n), u64(8, 0x900_0000n)],
+    { kind: 'armNisv', esrIss: 0x1_0047n, faultIpa: 0x900_0000 },
+  ],
   ['x86Rdmsr', 29, [u32(8, 2), u32(12, 0xc000_0080)], { kind: 'x86Rdmsr', index: 0xc000_0080, why: 2 }],
   [
     'x86Wrmsr',
@@ -171,7 +179,7 @@ for (const [name, reason, fields, expected] of CASES) {
 }
 
 test('every kind of exit has a page here', (t) => {
-  const accesses = ['ioIn', 'ioOut', 'mmioRead', 'mmioWrite'];
+  const accesses = ['ioIn', 'ioOut', 'mmioRead', 'mmioWrite', onArm ? 'debug' : 'armDebug'];
   const seen = new Set([...CASES.map(([, , , exit]) => exit.kind as string), ...accesses]);
   t.deepEqual([...seen].toSorted(), [...EXIT_KINDS].toSorted());
 });

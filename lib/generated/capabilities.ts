@@ -7,471 +7,471 @@
 export const Cap = {
   /** An interrupt controller in the kernel can be made: `vm.createIrqChip()`. `KVM_CAP_IRQCHIP`. */
   Irqchip: 0,
-  /** The `hlt` exit is reported. `KVM_CAP_HLT`. */
+  /** The `hlt` exit is reported. x86_64 only. `KVM_CAP_HLT`. */
   Hlt: 1,
-  /** The number of shadow page-table pages can be set. `KVM_CAP_MMU_SHADOW_CACHE_CONTROL`. */
+  /** The number of shadow page-table pages can be set. x86_64 only. `KVM_CAP_MMU_SHADOW_CACHE_CONTROL`. */
   MmuShadowCacheControl: 2,
   /** Guest memory comes from user space: `vm.memory.map()`. KVM without it cannot be used. `KVM_CAP_USER_MEMORY`. */
   UserMemory: 3,
-  /** The address of the three pages that Intel hosts need for real mode can be set: `vm.setTssAddress()`. `KVM_CAP_SET_TSS_ADDR`. */
+  /** The address of the three pages that Intel hosts need for real mode can be set: `vm.setTssAddress()`. x86_64 only. `KVM_CAP_SET_TSS_ADDR`. */
   SetTssAddr: 4,
-  /** The virtual task-priority register of the local APIC can be placed in guest memory. `KVM_CAP_VAPIC`. */
+  /** The virtual task-priority register of the local APIC can be placed in guest memory. x86_64 only. `KVM_CAP_VAPIC`. */
   Vapic: 6,
-  /** The supported CPUID leaves can be listed: `kvm.getSupportedCpuid()`. `KVM_CAP_EXT_CPUID`. */
+  /** The supported CPUID leaves can be listed: `kvm.getSupportedCpuid()`. x86_64 only. `KVM_CAP_EXT_CPUID`. */
   ExtCpuid: 7,
-  /** The paravirtual clock (kvmclock) is offered to guests. `KVM_CAP_CLOCKSOURCE`. */
+  /** The paravirtual clock (kvmclock) is offered to guests. x86_64 only. `KVM_CAP_CLOCKSOURCE`. */
   Clocksource: 8,
   /** The number of vCPUs that is recommended at most: `kvm.getNrVcpus()`. `KVM_CAP_NR_VCPUS`. */
   NrVcpus: 9,
   /** The number of memory slots of a VM: `kvm.getNrMemslots()`. `KVM_CAP_NR_MEMSLOTS`. */
   NrMemslots: 10,
-  /** The first interface of the timer in the kernel, superseded by `Pit2`. `KVM_CAP_PIT`. */
+  /** The first interface of the timer in the kernel, superseded by `Pit2`. x86_64 only. `KVM_CAP_PIT`. */
   Pit: 11,
-  /** Accesses to port 0x80 are needless as a delay. `KVM_CAP_NOP_IO_DELAY`. */
+  /** Accesses to port 0x80 are needless as a delay. x86_64 only. `KVM_CAP_NOP_IO_DELAY`. */
   NopIoDelay: 12,
-  /** Paravirtual page-table updates, no longer in use. `KVM_CAP_PV_MMU`. */
+  /** Paravirtual page-table updates, no longer in use. x86_64 only. `KVM_CAP_PV_MMU`. */
   PvMmu: 13,
   /** The multiprocessing state can be read and set: `vcpu.getMpState()`. `KVM_CAP_MP_STATE`. */
   MpState: 14,
-  /** Writes to chosen MMIO ranges can be collected in a ring without an exit; the value is the page of the ring. `KVM_CAP_COALESCED_MMIO`. */
+  /** Writes to chosen MMIO ranges can be collected in a ring without an exit: `vm.registerCoalescedMmio()`; the value is the page of the ring. `KVM_CAP_COALESCED_MMIO`. */
   CoalescedMmio: 15,
   /** Changes of the host mapping (`munmap`, `madvise`, migration) reach the guest. `KVM_CAP_SYNC_MMU`. */
   SyncMmu: 16,
-  /** Device assignment through the old interface, no longer in use. `KVM_CAP_IOMMU`. */
+  /** Device assignment through the old interface, no longer in use. x86_64 only. `KVM_CAP_IOMMU`. */
   Iommu: 18,
   /** A memory slot can be removed by setting its size to 0. `KVM_CAP_DESTROY_MEMORY_REGION_WORKS`. */
   DestroyMemoryRegionWorks: 21,
-  /** A non-maskable interrupt can be injected: `vcpu.nmi()`. `KVM_CAP_USER_NMI`. */
+  /** A non-maskable interrupt can be injected: `vcpu.nmi()`. x86_64 only. `KVM_CAP_USER_NMI`. */
   UserNmi: 22,
   /** Single step and breakpoints: `vcpu.setGuestDebug()`. `KVM_CAP_SET_GUEST_DEBUG`. */
   SetGuestDebug: 23,
-  /** Whether the timer in the kernel makes up for lost ticks can be chosen. `KVM_CAP_REINJECT_CONTROL`. */
+  /** Whether the timer in the kernel makes up for lost ticks can be chosen. x86_64 only. `KVM_CAP_REINJECT_CONTROL`. */
   ReinjectControl: 24,
-  /** The routes from interrupt lines to pins and messages can be set; the value is how many. `KVM_CAP_IRQ_ROUTING`. */
+  /** The routes from interrupt lines to pins and messages can be set: `vm.setGsiRouting()`; the value is how many. `KVM_CAP_IRQ_ROUTING`. */
   IrqRouting: 25,
-  /** Setting an interrupt line says whether the interrupt was delivered, joined to another, or masked. `KVM_CAP_IRQ_INJECT_STATUS`. */
+  /** Setting an interrupt line says whether the interrupt was delivered, joined to another, or masked. x86_64 only. `KVM_CAP_IRQ_INJECT_STATUS`. */
   IrqInjectStatus: 26,
-  /** Device assignment through the old interface, no longer in use. `KVM_CAP_ASSIGN_DEV_IRQ`. */
+  /** Device assignment through the old interface, no longer in use. x86_64 only. `KVM_CAP_ASSIGN_DEV_IRQ`. */
   AssignDevIrq: 29,
   /** Two adjacent memory slots can be replaced by one. `KVM_CAP_JOIN_MEMORY_REGIONS_WORKS`. */
   JoinMemoryRegionsWorks: 30,
-  /** Machine-check banks can be set up; the value is how many. `KVM_CAP_MCE`. */
+  /** Machine-check banks can be set up for a vCPU; the value is how many. x86_64 only. `KVM_CAP_MCE`. */
   Mce: 31,
   /** An eventfd can raise an interrupt: `vm.registerIrqfd()`. `KVM_CAP_IRQFD`. */
   Irqfd: 32,
-  /** The timer in the kernel can be made: `vm.createPit2()`. `KVM_CAP_PIT2`. */
+  /** The timer in the kernel can be made: `vm.createPit2()`. x86_64 only. `KVM_CAP_PIT2`. */
   Pit2: 33,
-  /** The vCPU that starts the guest can be chosen. `KVM_CAP_SET_BOOT_CPU_ID`. */
+  /** The vCPU that starts the guest can be chosen. x86_64 only. `KVM_CAP_SET_BOOT_CPU_ID`. */
   SetBootCpuId: 34,
-  /** The state of the timer in the kernel can be read and set: `vm.getPit2()`. `KVM_CAP_PIT_STATE2`. */
+  /** The state of the timer in the kernel can be read and set: `vm.getPit2()`. x86_64 only. `KVM_CAP_PIT_STATE2`. */
   PitState2: 35,
   /** A guest write can signal an eventfd without an exit: `vm.registerIoevent()`. `KVM_CAP_IOEVENTFD`. */
   Ioeventfd: 36,
-  /** The address of the identity page table that Intel hosts need can be set: `vm.setIdentityMapAddress()`. `KVM_CAP_SET_IDENTITY_MAP_ADDR`. */
+  /** The address of the identity page table that Intel hosts need can be set: `vm.setIdentityMapAddress()`. x86_64 only. `KVM_CAP_SET_IDENTITY_MAP_ADDR`. */
   SetIdentityMapAddr: 37,
-  /** Xen guests; the value has one bit for each Xen interface offered. `KVM_CAP_XEN_HVM`. */
+  /** Xen guests; the value has one bit for each Xen interface offered. x86_64 only. `KVM_CAP_XEN_HVM`. */
   XenHvm: 38,
-  /** The guest clock can be read and set: `vm.getClock()`; the value has the flags that are supported. `KVM_CAP_ADJUST_CLOCK`. */
+  /** The guest clock can be read and set: `vm.getClock()`; the value has the flags that are supported. x86_64 only. `KVM_CAP_ADJUST_CLOCK`. */
   AdjustClock: 39,
   /** An `internalError` exit carries data. `KVM_CAP_INTERNAL_ERROR_DATA`. */
   InternalErrorData: 40,
-  /** Pending exceptions, interrupts and NMIs can be read and set. `KVM_CAP_VCPU_EVENTS`. */
+  /** Pending exceptions, interrupts and NMIs can be read and set: `vcpu.getVcpuEvents()`. `KVM_CAP_VCPU_EVENTS`. */
   VcpuEvents: 41,
-  /** s390x only. `KVM_CAP_S390_PSW`. */
+  /** The run page carries the program status word. s390x only. `KVM_CAP_S390_PSW`. */
   S390Psw: 42,
-  /** PowerPC only. `KVM_CAP_PPC_SEGSTATE`. */
+  /** The segment registers of Book3S can be read and set. PowerPC only. `KVM_CAP_PPC_SEGSTATE`. */
   PpcSegstate: 43,
-  /** Hyper-V interfaces can be offered to the guest. `KVM_CAP_HYPERV`. */
+  /** Hyper-V interfaces can be offered to the guest. x86_64 only. `KVM_CAP_HYPERV`. */
   Hyperv: 44,
-  /** The APIC registers of Hyper-V can be offered to the guest. `KVM_CAP_HYPERV_VAPIC`. */
+  /** The APIC registers of Hyper-V can be offered to the guest. x86_64 only. `KVM_CAP_HYPERV_VAPIC`. */
   HypervVapic: 45,
-  /** The spin-lock hint of Hyper-V can be offered to the guest. `KVM_CAP_HYPERV_SPIN`. */
+  /** The spin-lock hint of Hyper-V can be offered to the guest. x86_64 only. `KVM_CAP_HYPERV_SPIN`. */
   HypervSpin: 46,
-  /** Device assignment with PCI segments, no longer in use. `KVM_CAP_PCI_SEGMENT`. */
+  /** Device assignment with PCI segments, no longer in use. x86_64 only. `KVM_CAP_PCI_SEGMENT`. */
   PciSegment: 47,
-  /** PowerPC only. `KVM_CAP_PPC_PAIRED_SINGLES`. */
+  /** Guests can use the paired-single instructions of Gekko processors. PowerPC only. `KVM_CAP_PPC_PAIRED_SINGLES`. */
   PpcPairedSingles: 48,
-  /** The interrupt shadow (after `sti`, `mov ss`) is part of the vCPU events. `KVM_CAP_INTR_SHADOW`. */
+  /** The interrupt shadow (after `sti`, `mov ss`) is part of the vCPU events; kernels have it without saying so. x86_64 only. `KVM_CAP_INTR_SHADOW`. */
   IntrShadow: 49,
-  /** The debug registers can be read and set. `KVM_CAP_DEBUGREGS`. */
+  /** The debug registers can be read and set: `vcpu.getDebugRegs()`. x86_64 only. `KVM_CAP_DEBUGREGS`. */
   Debugregs: 50,
-  /** Single step stays reliable when the guest changes its own trap flag. `KVM_CAP_X86_ROBUST_SINGLESTEP`. */
+  /** Single step stays reliable when the guest changes its own trap flag. x86_64 only. `KVM_CAP_X86_ROBUST_SINGLESTEP`. */
   X86RobustSinglestep: 51,
-  /** PowerPC only. `KVM_CAP_PPC_OSI`. */
+  /** Mac-on-Linux calls of the guest can become `osi` exits; enable it on the vCPU. PowerPC only. `KVM_CAP_PPC_OSI`. */
   PpcOsi: 52,
-  /** PowerPC only. `KVM_CAP_PPC_UNSET_IRQ`. */
+  /** The external interrupt line of a vCPU can be lowered again. PowerPC only. `KVM_CAP_PPC_UNSET_IRQ`. */
   PpcUnsetIrq: 53,
-  /** Capabilities can be enabled on a vCPU. `KVM_CAP_ENABLE_CAP`. */
+  /** Capabilities can be enabled on a vCPU: `vcpu.enableCap()`. x86_64 only. `KVM_CAP_ENABLE_CAP`. */
   EnableCap: 54,
-  /** The extended processor state can be read and set. `KVM_CAP_XSAVE`. */
+  /** The extended processor state can be read and set: `vcpu.getXsave()`. x86_64 only. `KVM_CAP_XSAVE`. */
   Xsave: 55,
-  /** The extended control registers can be read and set. `KVM_CAP_XCRS`. */
+  /** The extended control registers can be read and set: `vcpu.getXcrs()`. x86_64 only. `KVM_CAP_XCRS`. */
   Xcrs: 56,
-  /** PowerPC only. `KVM_CAP_PPC_GET_PVINFO`. */
+  /** The instructions of a hypercall can be asked for, to be told to the guest. PowerPC only. `KVM_CAP_PPC_GET_PVINFO`. */
   PpcGetPvinfo: 57,
-  /** PowerPC only. `KVM_CAP_PPC_IRQ_LEVEL`. */
+  /** The external interrupt of a vCPU stays raised until it is lowered. PowerPC only. `KVM_CAP_PPC_IRQ_LEVEL`. */
   PpcIrqLevel: 58,
-  /** Asynchronous page faults are offered to guests. `KVM_CAP_ASYNC_PF`. */
+  /** Asynchronous page faults are offered to guests. x86_64 only. `KVM_CAP_ASYNC_PF`. */
   AsyncPf: 59,
-  /** The frequency of the time-stamp counter can be set for a vCPU. `KVM_CAP_TSC_CONTROL`. */
+  /** The frequency of the time-stamp counter can be set for a vCPU: `vcpu.setTscKhz()`. x86_64 only. `KVM_CAP_TSC_CONTROL`. */
   TscControl: 60,
-  /** The frequency of the time-stamp counter can be read. `KVM_CAP_GET_TSC_KHZ`. */
+  /** The frequency of the time-stamp counter can be read: `vcpu.getTscKhz()`. x86_64 only. `KVM_CAP_GET_TSC_KHZ`. */
   GetTscKhz: 61,
-  /** PowerPC only. `KVM_CAP_PPC_BOOKE_SREGS`. */
+  /** The special registers of Book E can be read and set. PowerPC only. `KVM_CAP_PPC_BOOKE_SREGS`. */
   PpcBookeSregs: 62,
-  /** PowerPC only. `KVM_CAP_SPAPR_TCE`. */
+  /** Tables of I/O translations (TCE) can be made in the kernel. PowerPC only. `KVM_CAP_SPAPR_TCE`. */
   SpaprTce: 63,
-  /** PowerPC only. `KVM_CAP_PPC_SMT`. */
+  /** The number of hardware threads in a virtual core; enable it on the VM to set it. PowerPC only. `KVM_CAP_PPC_SMT`. */
   PpcSmt: 64,
-  /** PowerPC only. `KVM_CAP_PPC_RMA`. */
+  /** Contiguous real-mode memory can be allocated: 1 if it may be, 2 if it must be. PowerPC only. `KVM_CAP_PPC_RMA`. */
   PpcRma: 65,
   /** The number of vCPUs possible at most: `kvm.getMaxVcpus()`. `KVM_CAP_MAX_VCPUS`. */
   MaxVcpus: 66,
-  /** PowerPC only. `KVM_CAP_PPC_HIOR`. */
+  /** The interrupt offset register can be set. PowerPC only. `KVM_CAP_PPC_HIOR`. */
   PpcHior: 67,
-  /** PowerPC only. `KVM_CAP_PPC_PAPR`. */
+  /** The vCPU follows PAPR: hypercalls become `paprHcall` exits; enable it on the vCPU. PowerPC only. `KVM_CAP_PPC_PAPR`. */
   PpcPapr: 68,
-  /** PowerPC only. `KVM_CAP_SW_TLB`. */
+  /** The TLB of Book E is shared with user space; enabled on the vCPU with the addresses of two structures. PowerPC only. `KVM_CAP_SW_TLB`. */
   SwTlb: 69,
-  /** Single registers can be read and set by id. `KVM_CAP_ONE_REG`. */
+  /** Single registers can be read and set by id: `vcpu.getOneReg()`. `KVM_CAP_ONE_REG`. */
   OneReg: 70,
-  /** s390x only. `KVM_CAP_S390_GMAP`. */
+  /** Memory faults of the guest do not depend on a contiguous host mapping. s390x only. `KVM_CAP_S390_GMAP`. */
   S390Gmap: 71,
-  /** The local APIC has the TSC-deadline timer mode. `KVM_CAP_TSC_DEADLINE_TIMER`. */
+  /** The local APIC has the TSC-deadline timer mode. x86_64 only. `KVM_CAP_TSC_DEADLINE_TIMER`. */
   TscDeadlineTimer: 72,
-  /** s390x only. `KVM_CAP_S390_UCONTROL`. */
+  /** VMs whose memory user space controls wholly can be made: a type of `kvm.createVm()`. s390x only. `KVM_CAP_S390_UCONTROL`. */
   S390Ucontrol: 73,
-  /** Registers come and go through the run page without an ioctl; the value has one bit for each set (`SYNC_REGS`). `KVM_CAP_SYNC_REGS`. */
+  /** Registers come and go through the run page without an ioctl; the value has one bit for each set (`SYNC_REGS`). x86_64 only. `KVM_CAP_SYNC_REGS`. */
   SyncRegs: 74,
-  /** Device assignment with shared PCI interrupts, no longer in use. `KVM_CAP_PCI_2_3`. */
+  /** Device assignment with shared PCI interrupts, no longer in use. x86_64 only. `KVM_CAP_PCI_2_3`. */
   Pci23: 75,
-  /** The guest can be told that it was stopped, so that its watchdogs stay quiet. `KVM_CAP_KVMCLOCK_CTRL`. */
+  /** The guest can be told that it was stopped, so that its watchdogs stay quiet: `vcpu.kvmclockCtrl()`. x86_64 only. `KVM_CAP_KVMCLOCK_CTRL`. */
   KvmclockCtrl: 76,
   /** A message-signalled interrupt can be sent: `vm.signalMsi()`. `KVM_CAP_SIGNAL_MSI`. */
   SignalMsi: 77,
-  /** PowerPC only. `KVM_CAP_PPC_GET_SMMU_INFO`. */
+  /** The page sizes of the MMU can be listed. PowerPC only. `KVM_CAP_PPC_GET_SMMU_INFO`. */
   PpcGetSmmuInfo: 78,
-  /** s390x only. `KVM_CAP_S390_COW`. */
+  /** Guest memory may be copy-on-write. s390x only. `KVM_CAP_S390_COW`. */
   S390Cow: 79,
-  /** PowerPC only. `KVM_CAP_PPC_ALLOC_HTAB`. */
+  /** The hashed page table of the guest can be allocated with a chosen size. PowerPC only. `KVM_CAP_PPC_ALLOC_HTAB`. */
   PpcAllocHtab: 80,
   /** Memory can be read-only to the guest: `readOnly` of `vm.memory.map()`. `KVM_CAP_READONLY_MEM`. */
   ReadonlyMem: 81,
   /** Level-triggered interrupts by eventfd: the third argument of `vm.registerIrqfd()`. `KVM_CAP_IRQFD_RESAMPLE`. */
   IrqfdResample: 82,
-  /** PowerPC only. `KVM_CAP_PPC_BOOKE_WATCHDOG`. */
+  /** The watchdog of Book E can become `watchdog` exits; enable it on the vCPU. PowerPC only. `KVM_CAP_PPC_BOOKE_WATCHDOG`. */
   PpcBookeWatchdog: 83,
-  /** PowerPC only. `KVM_CAP_PPC_HTAB_FD`. */
+  /** The hashed page table of the guest can be read and written through a file descriptor. PowerPC only. `KVM_CAP_PPC_HTAB_FD`. */
   PpcHtabFd: 84,
-  /** s390x only. `KVM_CAP_S390_CSS_SUPPORT`. */
+  /** Channel-subsystem instructions become exits; enable it on the vCPU. s390x only. `KVM_CAP_S390_CSS_SUPPORT`. */
   S390CssSupport: 85,
-  /** PowerPC only. `KVM_CAP_PPC_EPR`. */
+  /** Reads of the external proxy register become `epr` exits; enabled on the vCPU with 1. PowerPC only. `KVM_CAP_PPC_EPR`. */
   PpcEpr: 86,
-  /** Arm only. `KVM_CAP_ARM_PSCI`. */
+  /** A vCPU can have PSCI 0.1, the interface that powers processors on and off. aarch64 only. `KVM_CAP_ARM_PSCI`. */
   ArmPsci: 87,
-  /** Arm only. `KVM_CAP_ARM_SET_DEVICE_ADDR`. */
+  /** The address of the GICv2 can be set by the first interface, superseded by device attributes. aarch64 only. `KVM_CAP_ARM_SET_DEVICE_ADDR`. */
   ArmSetDeviceAddr: 88,
-  /** Devices in the kernel can be made and configured by attributes. `KVM_CAP_DEVICE_CTRL`. */
+  /** Devices in the kernel can be made and configured by attributes: `vm.createDevice()`. `KVM_CAP_DEVICE_CTRL`. */
   DeviceCtrl: 89,
-  /** PowerPC only. `KVM_CAP_IRQ_MPIC`. */
+  /** An MPIC in the kernel can be connected to a vCPU; enabled with its descriptor and the vCPU's number. PowerPC only. `KVM_CAP_IRQ_MPIC`. */
   IrqMpic: 90,
-  /** PowerPC only. `KVM_CAP_PPC_RTAS`. */
+  /** RTAS calls of the guest can be handled in the kernel. PowerPC only. `KVM_CAP_PPC_RTAS`. */
   PpcRtas: 91,
-  /** PowerPC only. `KVM_CAP_IRQ_XICS`. */
+  /** A XICS in the kernel can be connected to a vCPU; enabled with its descriptor and the vCPU's number. PowerPC only. `KVM_CAP_IRQ_XICS`. */
   IrqXics: 92,
-  /** Arm only. `KVM_CAP_ARM_EL1_32BIT`. */
+  /** The guest can run 32-bit code at EL1: a feature of `vcpu.vcpuInit()`. aarch64 only. `KVM_CAP_ARM_EL1_32BIT`. */
   ArmEl132bit: 93,
-  /** PowerPC only. `KVM_CAP_SPAPR_MULTITCE`. */
+  /** The hypercalls that change several I/O translations are handled in the kernel. PowerPC only. `KVM_CAP_SPAPR_MULTITCE`. */
   SpaprMultitce: 94,
-  /** The emulated CPUID leaves can be listed: `kvm.getEmulatedCpuid()`. `KVM_CAP_EXT_EMUL_CPUID`. */
+  /** The emulated CPUID leaves can be listed: `kvm.getEmulatedCpuid()`. x86_64 only. `KVM_CAP_EXT_EMUL_CPUID`. */
   ExtEmulCpuid: 95,
-  /** The reference counter and TSC page of Hyper-V can be offered to the guest. `KVM_CAP_HYPERV_TIME`. */
+  /** The reference counter and TSC page of Hyper-V can be offered to the guest. x86_64 only. `KVM_CAP_HYPERV_TIME`. */
   HypervTime: 96,
-  /** The IOAPIC in the kernel ignores the polarity bit: lines are active high always. `KVM_CAP_IOAPIC_POLARITY_IGNORED`. */
+  /** The IOAPIC in the kernel ignores the polarity bit: lines are active high always. x86_64 only. `KVM_CAP_IOAPIC_POLARITY_IGNORED`. */
   IoapicPolarityIgnored: 97,
   /** Capabilities can be enabled on a VM: `vm.enableCap()`. `KVM_CAP_ENABLE_CAP_VM`. */
   EnableCapVm: 98,
-  /** s390x only. `KVM_CAP_S390_IRQCHIP`. */
+  /** An interrupt controller in the kernel can be made; enable it on the VM first. s390x only. `KVM_CAP_S390_IRQCHIP`. */
   S390Irqchip: 99,
-  /** `vm.registerIoevent()` with length 0 matches writes of any size. `KVM_CAP_IOEVENTFD_NO_LENGTH`. */
+  /** `vm.registerIoevent()` with length 0 matches writes of any size. x86_64 only. `KVM_CAP_IOEVENTFD_NO_LENGTH`. */
   IoeventfdNoLength: 100,
   /** A VM has attributes that can be read and set. `KVM_CAP_VM_ATTRIBUTES`. */
   VmAttributes: 101,
-  /** Arm only. `KVM_CAP_ARM_PSCI_0_2`. */
+  /** A vCPU can have PSCI 0.2 or later, a feature of `vcpu.vcpuInit()`. aarch64 only. `KVM_CAP_ARM_PSCI_0_2`. */
   ArmPsci02: 102,
-  /** PowerPC only. `KVM_CAP_PPC_FIXUP_HCALL`. */
+  /** A guest of the other byte order can make hypercalls. PowerPC only. `KVM_CAP_PPC_FIXUP_HCALL`. */
   PpcFixupHcall: 103,
-  /** PowerPC only. `KVM_CAP_PPC_ENABLE_HCALL`. */
+  /** Which hypercalls the kernel handles can be chosen; enabled on the VM with the number and 0 or 1. PowerPC only. `KVM_CAP_PPC_ENABLE_HCALL`. */
   PpcEnableHcall: 104,
   /** Capabilities can be asked of a VM: `vm.checkExtension()`. `KVM_CAP_CHECK_EXTENSION_VM`. */
   CheckExtensionVm: 105,
-  /** s390x only. `KVM_CAP_S390_USER_SIGP`. */
+  /** Most signal-processor orders become exits; enable it on the VM. s390x only. `KVM_CAP_S390_USER_SIGP`. */
   S390UserSigp: 106,
-  /** s390x only. `KVM_CAP_S390_VECTOR_REGISTERS`. */
+  /** The guest can use vector registers; enable it on the VM. s390x only. `KVM_CAP_S390_VECTOR_REGISTERS`. */
   S390VectorRegisters: 107,
-  /** s390x only. `KVM_CAP_S390_MEM_OP`. */
+  /** Guest memory can be read and written by logical address. s390x only. `KVM_CAP_S390_MEM_OP`. */
   S390MemOp: 108,
-  /** s390x only. `KVM_CAP_S390_USER_STSI`. */
+  /** System-information stores of the guest become `s390Stsi` exits; enable it on the VM. s390x only. `KVM_CAP_S390_USER_STSI`. */
   S390UserStsi: 109,
-  /** s390x only. `KVM_CAP_S390_SKEYS`. */
+  /** The storage keys of guest memory can be read and set. s390x only. `KVM_CAP_S390_SKEYS`. */
   S390Skeys: 110,
-  /** MIPS only. `KVM_CAP_MIPS_FPU`. */
+  /** The guest can use the floating-point unit; the value has the modes; enable it on the vCPU. MIPS only. `KVM_CAP_MIPS_FPU`. */
   MipsFpu: 111,
-  /** MIPS only. `KVM_CAP_MIPS_MSA`. */
+  /** The guest can use the vector unit (MSA); enable it on the vCPU. MIPS only. `KVM_CAP_MIPS_MSA`. */
   MipsMsa: 112,
-  /** s390x only. `KVM_CAP_S390_INJECT_IRQ`. */
+  /** Any interrupt can be injected into a vCPU. s390x only. `KVM_CAP_S390_INJECT_IRQ`. */
   S390InjectIrq: 113,
-  /** s390x only. `KVM_CAP_S390_IRQ_STATE`. */
+  /** The pending interrupts of a vCPU can be read and set. s390x only. `KVM_CAP_S390_IRQ_STATE`. */
   S390IrqState: 114,
-  /** PowerPC only. `KVM_CAP_PPC_HWRNG`. */
+  /** The guest can draw random numbers of the hardware by a hypercall. PowerPC only. `KVM_CAP_PPC_HWRNG`. */
   PpcHwrng: 115,
-  /** Old misbehaviour of KVM can be switched off, superseded by `DisableQuirks2`. `KVM_CAP_DISABLE_QUIRKS`. */
+  /** Old misbehaviour of KVM can be switched off: enabled on the VM with a mask; superseded by `DisableQuirks2`. x86_64 only. `KVM_CAP_DISABLE_QUIRKS`. */
   DisableQuirks: 116,
-  /** System management mode is emulated. `KVM_CAP_X86_SMM`. */
+  /** System management mode is emulated: `vcpu.smi()`. x86_64 only. `KVM_CAP_X86_SMM`. */
   X86Smm: 117,
-  /** The number of address spaces of a VM (2 with system management mode). `KVM_CAP_MULTI_ADDRESS_SPACE`. */
+  /** The number of address spaces of a VM (2 with system management mode). x86_64 only. `KVM_CAP_MULTI_ADDRESS_SPACE`. */
   MultiAddressSpace: 118,
-  /** The number of hardware breakpoints (asked on Arm; x86 has 4). `KVM_CAP_GUEST_DEBUG_HW_BPS`. */
+  /** The number of hardware breakpoints that `vcpu.setGuestDebug()` takes. aarch64 only. `KVM_CAP_GUEST_DEBUG_HW_BPS`. */
   DebugHwBps: 119,
-  /** The number of hardware watchpoints (asked on Arm). `KVM_CAP_GUEST_DEBUG_HW_WPS`. */
+  /** The number of hardware watchpoints that `vcpu.setGuestDebug()` takes. aarch64 only. `KVM_CAP_GUEST_DEBUG_HW_WPS`. */
   DebugHwWps: 120,
-  /** Local APICs in the kernel, PIC and IOAPIC in user space: enable with the number of IOAPIC pins. `KVM_CAP_SPLIT_IRQCHIP`. */
+  /** Local APICs in the kernel, PIC and IOAPIC in user space: enabled on the VM with the number of IOAPIC pins. x86_64 only. `KVM_CAP_SPLIT_IRQCHIP`. */
   SplitIrqchip: 121,
   /** Another name of `IoeventfdNoLength` for newer kernels, which match any size faster. `KVM_CAP_IOEVENTFD_ANY_LENGTH`. */
   IoeventfdAnyLength: 122,
-  /** The synthetic interrupt controller of Hyper-V can be offered to the guest. `KVM_CAP_HYPERV_SYNIC`. */
+  /** The synthetic interrupt controller of Hyper-V can be offered to the guest. x86_64 only. `KVM_CAP_HYPERV_SYNIC`. */
   HypervSynic: 123,
-  /** s390x only. `KVM_CAP_S390_RI`. */
+  /** The guest can use runtime instrumentation; enable it on the VM. s390x only. `KVM_CAP_S390_RI`. */
   S390Ri: 124,
-  /** PowerPC only. `KVM_CAP_SPAPR_TCE_64`. */
+  /** Tables of I/O translations (TCE) can have 64-bit windows. PowerPC only. `KVM_CAP_SPAPR_TCE_64`. */
   SpaprTce64: 125,
-  /** Arm only. `KVM_CAP_ARM_PMU_V3`. */
+  /** A vCPU can have performance counters (PMUv3), a feature of `vcpu.vcpuInit()`. aarch64 only. `KVM_CAP_ARM_PMU_V3`. */
   ArmPmuV3: 126,
   /** A vCPU has attributes that can be read and set. `KVM_CAP_VCPU_ATTRIBUTES`. */
   VcpuAttributes: 127,
-  /** The highest vCPU id plus one: `kvm.getMaxVcpuId()`. `KVM_CAP_MAX_VCPU_ID`. */
+  /** The highest vCPU id plus one: `kvm.getMaxVcpuId()`; enabled on the VM with a lower one, KVM needs less memory. `KVM_CAP_MAX_VCPU_ID`. */
   MaxVcpuId: 128,
-  /** Interrupt messages with 32-bit APIC ids; enable it on the VM. `KVM_CAP_X2APIC_API`. */
+  /** Interrupt messages with 32-bit APIC ids: enabled on the VM with one bit for each, of those that the value has. x86_64 only. `KVM_CAP_X2APIC_API`. */
   X2ApicApi: 129,
-  /** s390x only. `KVM_CAP_S390_USER_INSTR0`. */
+  /** The instruction 0x0000 becomes an exit, for breakpoints; enable it on the VM. s390x only. `KVM_CAP_S390_USER_INSTR0`. */
   S390UserInstr0: 130,
-  /** `vm.signalMsi()` and routes need a device id. `KVM_CAP_MSI_DEVID`. */
+  /** `vm.signalMsi()` and routes need a device id; asked of a VM that has an ITS. aarch64 only. `KVM_CAP_MSI_DEVID`. */
   MsiDevid: 131,
-  /** PowerPC only. `KVM_CAP_PPC_HTM`. */
+  /** The guest can use transactional memory. PowerPC only. `KVM_CAP_PPC_HTM`. */
   PpcHtm: 132,
-  /** PowerPC only. `KVM_CAP_SPAPR_RESIZE_HPT`. */
+  /** The hashed page table of the guest can be resized. PowerPC only. `KVM_CAP_SPAPR_RESIZE_HPT`. */
   SpaprResizeHpt: 133,
-  /** PowerPC only. `KVM_CAP_PPC_MMU_RADIX`. */
+  /** The guest can use the radix MMU of POWER9. PowerPC only. `KVM_CAP_PPC_MMU_RADIX`. */
   PpcMmuRadix: 134,
-  /** PowerPC only. `KVM_CAP_PPC_MMU_HASH_V3`. */
+  /** The guest can use the hashed page table of POWER9. PowerPC only. `KVM_CAP_PPC_MMU_HASH_V3`. */
   PpcMmuHashV3: 135,
   /** The run page has the immediate-exit byte: a kick cannot be lost. `KVM_CAP_IMMEDIATE_EXIT`. */
   ImmediateExit: 136,
-  /** MIPS only. `KVM_CAP_MIPS_VZ`. */
+  /** Hardware virtualisation: a type of `kvm.createVm()`; the value says of which kind. MIPS only. `KVM_CAP_MIPS_VZ`. */
   MipsVz: 137,
-  /** MIPS only. `KVM_CAP_MIPS_TE`. */
+  /** Trap-and-emulate virtualisation: a type of `kvm.createVm()`. MIPS only. `KVM_CAP_MIPS_TE`. */
   MipsTe: 138,
-  /** MIPS only. `KVM_CAP_MIPS_64BIT`. */
+  /** The width of guest registers and addresses: 0 for 32 bits, 1 for 64-bit registers, 2 for both. MIPS only. `KVM_CAP_MIPS_64BIT`. */
   Mips64bit: 139,
-  /** s390x only. `KVM_CAP_S390_GS`. */
+  /** The guest can use guarded storage; enable it on the VM. s390x only. `KVM_CAP_S390_GS`. */
   S390Gs: 140,
-  /** s390x only. `KVM_CAP_S390_AIS`. */
+  /** Adapter interrupts can be suppressed; enable it on the VM. s390x only. `KVM_CAP_S390_AIS`. */
   S390Ais: 141,
-  /** PowerPC only. `KVM_CAP_SPAPR_TCE_VFIO`. */
+  /** Tables of I/O translations (TCE) can serve devices of VFIO. PowerPC only. `KVM_CAP_SPAPR_TCE_VFIO`. */
   SpaprTceVfio: 142,
-  /** Exits of `mwait`, `hlt`, `pause` and C-states can be switched off; the value has one bit for each. `KVM_CAP_X86_DISABLE_EXITS`. */
+  /** Exits of `mwait`, `hlt`, `pause` and C-states can be switched off: enabled on the VM with one bit for each, of those that the value has. x86_64 only. `KVM_CAP_X86_DISABLE_EXITS`. */
   X86DisableExits: 143,
-  /** Arm only. `KVM_CAP_ARM_USER_IRQ`. */
+  /** The timer and PMU raise interrupts in user space, without a GIC in the kernel; the value has which. aarch64 only. `KVM_CAP_ARM_USER_IRQ`. */
   ArmUserIrq: 144,
-  /** s390x only. `KVM_CAP_S390_CMMA_MIGRATION`. */
+  /** The page states of collaborative memory management can be migrated. s390x only. `KVM_CAP_S390_CMMA_MIGRATION`. */
   S390CmmaMigration: 145,
-  /** PowerPC only. `KVM_CAP_PPC_FWNMI`. */
+  /** A machine check of the guest's memory becomes an exit; enable it on the vCPU. PowerPC only. `KVM_CAP_PPC_FWNMI`. */
   PpcFwnmi: 146,
-  /** PowerPC only. `KVM_CAP_PPC_SMT_POSSIBLE`. */
+  /** The numbers of threads in a virtual core that `PpcSmt` takes, one bit for each power of two. PowerPC only. `KVM_CAP_PPC_SMT_POSSIBLE`. */
   PpcSmtPossible: 147,
-  /** The synthetic interrupt controller of Hyper-V without a flawed page clearing. `KVM_CAP_HYPERV_SYNIC2`. */
+  /** The synthetic interrupt controller of Hyper-V without a flawed page clearing. x86_64 only. `KVM_CAP_HYPERV_SYNIC2`. */
   HypervSynic2: 148,
-  /** The virtual processor index of Hyper-V can be set. `KVM_CAP_HYPERV_VP_INDEX`. */
+  /** The virtual processor index of Hyper-V can be set. x86_64 only. `KVM_CAP_HYPERV_VP_INDEX`. */
   HypervVpIndex: 149,
-  /** s390x only. `KVM_CAP_S390_AIS_MIGRATION`. */
+  /** The suppression of adapter interrupts can be migrated. s390x only. `KVM_CAP_S390_AIS_MIGRATION`. */
   S390AisMigration: 150,
-  /** PowerPC only. `KVM_CAP_PPC_GET_CPU_CHAR`. */
+  /** What the processor does about Spectre and its like can be asked for. PowerPC only. `KVM_CAP_PPC_GET_CPU_CHAR`. */
   PpcGetCpuChar: 151,
-  /** s390x only. `KVM_CAP_S390_BPB`. */
+  /** The guest can block branch prediction. s390x only. `KVM_CAP_S390_BPB`. */
   S390Bpb: 152,
-  /** Feature MSRs can be listed and read: `kvm.getMsrFeatureIndexList()`, `kvm.getMsrs()`. `KVM_CAP_GET_MSR_FEATURES`. */
+  /** Feature MSRs can be listed and read: `kvm.getMsrFeatureIndexList()`, `kvm.getMsrs()`. x86_64 only. `KVM_CAP_GET_MSR_FEATURES`. */
   GetMsrFeatures: 153,
-  /** Hyper-V signals can go to an eventfd. `KVM_CAP_HYPERV_EVENTFD`. */
+  /** Hyper-V signals can go to an eventfd. x86_64 only. `KVM_CAP_HYPERV_EVENTFD`. */
   HypervEventfd: 154,
-  /** TLB-flush hypercalls of Hyper-V. `KVM_CAP_HYPERV_TLBFLUSH`. */
+  /** TLB-flush hypercalls of Hyper-V. x86_64 only. `KVM_CAP_HYPERV_TLBFLUSH`. */
   HypervTlbflush: 155,
-  /** s390x only. `KVM_CAP_S390_HPAGE_1M`. */
+  /** Guest memory may be in pages of 1 MiB; enable it on the VM before it has vCPUs. s390x only. `KVM_CAP_S390_HPAGE_1M`. */
   S390Hpage1m: 156,
-  /** The state of a nested hypervisor can be read and set; the value is its size in bytes at most. `KVM_CAP_NESTED_STATE`. */
+  /** The state of a nested hypervisor can be read and set: `vcpu.nestedState()`; the value is its size in bytes at most. x86_64 only. `KVM_CAP_NESTED_STATE`. */
   NestedState: 157,
-  /** Arm only. `KVM_CAP_ARM_INJECT_SERROR_ESR`. */
+  /** An SError can be injected with a chosen syndrome: `vcpu.setVcpuEvents()`. aarch64 only. `KVM_CAP_ARM_INJECT_SERROR_ESR`. */
   ArmInjectSerrorEsr: 158,
-  /** Guest reads of `MSR_PLATFORM_INFO` can be switched on and off. `KVM_CAP_MSR_PLATFORM_INFO`. */
+  /** Guest reads of `MSR_PLATFORM_INFO` can be refused: enabled on the VM with 0 (refused) or 1. x86_64 only. `KVM_CAP_MSR_PLATFORM_INFO`. */
   MsrPlatformInfo: 159,
-  /** PowerPC only. `KVM_CAP_PPC_NESTED_HV`. */
+  /** The guest can be a hypervisor; enabled on the VM with 1. PowerPC only. `KVM_CAP_PPC_NESTED_HV`. */
   PpcNestedHv: 160,
-  /** Inter-processor interrupts by hypercall of Hyper-V. `KVM_CAP_HYPERV_SEND_IPI`. */
+  /** Inter-processor interrupts by hypercall of Hyper-V. x86_64 only. `KVM_CAP_HYPERV_SEND_IPI`. */
   HypervSendIpi: 161,
   /** Writes to chosen I/O ports can be collected in the ring of `CoalescedMmio`. `KVM_CAP_COALESCED_PIO`. */
   CoalescedPio: 162,
-  /** The enlightened VMCS of Hyper-V for nested guests. `KVM_CAP_HYPERV_ENLIGHTENED_VMCS`. */
+  /** The enlightened VMCS of Hyper-V for nested guests. x86_64 only. `KVM_CAP_HYPERV_ENLIGHTENED_VMCS`. */
   HypervEnlightenedVmcs: 163,
-  /** Pending exceptions carry their payload (CR2, DR6) apart. `KVM_CAP_EXCEPTION_PAYLOAD`. */
+  /** Pending exceptions carry their payload (CR2, DR6) apart: enabled on the VM with 1. x86_64 only. `KVM_CAP_EXCEPTION_PAYLOAD`. */
   ExceptionPayload: 164,
-  /** Arm only. `KVM_CAP_ARM_VM_IPA_SIZE`. */
+  /** The size of a VM's guest-physical addresses can be chosen; the value is the largest, in bits. aarch64 only. `KVM_CAP_ARM_VM_IPA_SIZE`. */
   ArmVmIPASize: 165,
   /** The first form of `ManualDirtyLogProtect2`, flawed and withdrawn. `KVM_CAP_MANUAL_DIRTY_LOG_PROTECT`. */
   ManualDirtyLogProtect: 166,
-  /** The CPUID leaves of Hyper-V can be listed for a vCPU. `KVM_CAP_HYPERV_CPUID`. */
+  /** The CPUID leaves of Hyper-V can be listed for a vCPU. x86_64 only. `KVM_CAP_HYPERV_CPUID`. */
   HypervCpuid: 167,
-  /** Reading the dirty log and clearing it can be two steps. `KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2`. */
+  /** Reading the dirty log and clearing it can be two steps: enabled on the VM with the bits of the value. `KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2`. */
   ManualDirtyLogProtect2: 168,
-  /** PowerPC only. `KVM_CAP_PPC_IRQ_XIVE`. */
+  /** A XIVE in the kernel can be connected to a vCPU; enabled with its descriptor and the vCPU's number. PowerPC only. `KVM_CAP_PPC_IRQ_XIVE`. */
   PpcIrqXive: 169,
-  /** Arm only. `KVM_CAP_ARM_SVE`. */
+  /** A vCPU can have the scalable vector extension, a feature of `vcpu.vcpuInit()`. aarch64 only. `KVM_CAP_ARM_SVE`. */
   ArmSve: 170,
-  /** Arm only. `KVM_CAP_ARM_PTRAUTH_ADDRESS`. */
+  /** A vCPU can have address authentication, a feature of `vcpu.vcpuInit()` together with `ArmPtrAuthGeneric`. aarch64 only. `KVM_CAP_ARM_PTRAUTH_ADDRESS`. */
   ArmPtrAuthAddress: 171,
-  /** Arm only. `KVM_CAP_ARM_PTRAUTH_GENERIC`. */
+  /** A vCPU can have generic authentication, a feature of `vcpu.vcpuInit()` together with `ArmPtrAuthAddress`. aarch64 only. `KVM_CAP_ARM_PTRAUTH_GENERIC`. */
   ArmPtrAuthGeneric: 172,
-  /** The performance events that a guest may count can be filtered. `KVM_CAP_PMU_EVENT_FILTER`. */
+  /** The performance events that a guest may count can be filtered. x86_64 only. `KVM_CAP_PMU_EVENT_FILTER`. */
   PmuEventFilter: 173,
-  /** Arm only. `KVM_CAP_ARM_IRQ_LINE_LAYOUT_2`. */
+  /** `vm.setIrqLine()` reaches vCPUs above 255. aarch64 only. `KVM_CAP_ARM_IRQ_LINE_LAYOUT_2`. */
   ArmIrqLineLayout2: 174,
-  /** A nested Hyper-V guest may flush the TLB directly. `KVM_CAP_HYPERV_DIRECT_TLBFLUSH`. */
+  /** A nested Hyper-V guest may flush the TLB directly. x86_64 only. `KVM_CAP_HYPERV_DIRECT_TLBFLUSH`. */
   HypervDirectTlbflush: 175,
-  /** PowerPC only. `KVM_CAP_PPC_GUEST_DEBUG_SSTEP`. */
+  /** Single step works on POWER processors with hardware virtualisation. PowerPC only. `KVM_CAP_PPC_GUEST_DEBUG_SSTEP`. */
   PpcGuestDebugSstep: 176,
-  /** Arm only. `KVM_CAP_ARM_NISV_TO_USER`. */
+  /** An access that the processor does not describe becomes an `armNisv` exit; enable it on the VM. aarch64 only. `KVM_CAP_ARM_NISV_TO_USER`. */
   ArmNisvToUser: 177,
-  /** Arm only. `KVM_CAP_ARM_INJECT_EXT_DABT`. */
+  /** An external data abort can be injected: `vcpu.setVcpuEvents()`. aarch64 only. `KVM_CAP_ARM_INJECT_EXT_DABT`. */
   ArmInjectExtDabt: 178,
-  /** s390x only. `KVM_CAP_S390_VCPU_RESETS`. */
+  /** A vCPU can be reset in the three ways of the architecture. s390x only. `KVM_CAP_S390_VCPU_RESETS`. */
   S390VcpuResets: 179,
-  /** s390x only. `KVM_CAP_S390_PROTECTED`. */
+  /** Protected (encrypted) VMs can be made. s390x only. `KVM_CAP_S390_PROTECTED`. */
   S390Protected: 180,
-  /** PowerPC only. `KVM_CAP_PPC_SECURE_GUEST`. */
+  /** The guest can become a secure one of the ultravisor; enable it on the VM. PowerPC only. `KVM_CAP_PPC_SECURE_GUEST`. */
   PpcSecureGuest: 181,
-  /** The time that a halted vCPU polls before it sleeps can be set for a VM. `KVM_CAP_HALT_POLL`. */
+  /** The time that a halted vCPU polls before it sleeps can be set: enabled on the VM with nanoseconds. `KVM_CAP_HALT_POLL`. */
   HaltPoll: 182,
-  /** Asynchronous page faults are announced by an interrupt. `KVM_CAP_ASYNC_PF_INT`. */
+  /** Asynchronous page faults are announced by an interrupt. x86_64 only. `KVM_CAP_ASYNC_PF_INT`. */
   AsyncPfInt: 183,
-  /** A vCPU bound to a CPU reports it. `KVM_CAP_LAST_CPU`. */
+  /** A vCPU bound to a CPU reports it. x86_64 only. `KVM_CAP_LAST_CPU`. */
   LastCpu: 184,
-  /** Guests may have fewer physical address bits than the host. `KVM_CAP_SMALLER_MAXPHYADDR`. */
+  /** Guests may have fewer physical address bits than the host. x86_64 only. `KVM_CAP_SMALLER_MAXPHYADDR`. */
   SmallerMaxphyaddr: 185,
-  /** s390x only. `KVM_CAP_S390_DIAG318`. */
+  /** The guest can name its operating system to the host. s390x only. `KVM_CAP_S390_DIAG318`. */
   S390Diag318: 186,
   /** The time stolen from a vCPU can be reported to the guest. `KVM_CAP_STEAL_TIME`. */
   StealTime: 187,
-  /** MSR accesses can become exits: enable it, then `x86Rdmsr` and `x86Wrmsr` arrive. `KVM_CAP_X86_USER_SPACE_MSR`. */
+  /** MSR accesses can become exits: enabled on the VM with a mask of reasons, then `x86Rdmsr` and `x86Wrmsr` arrive. x86_64 only. `KVM_CAP_X86_USER_SPACE_MSR`. */
   X86UserSpaceMsr: 188,
-  /** The MSRs that a guest may access can be filtered. `KVM_CAP_X86_MSR_FILTER`. */
+  /** The MSRs that a guest may access can be filtered: `vm.setMsrFilter()`. x86_64 only. `KVM_CAP_X86_MSR_FILTER`. */
   X86MsrFilter: 189,
-  /** Paravirtual features absent from CPUID can be refused to the guest. `KVM_CAP_ENFORCE_PV_FEATURE_CPUID`. */
+  /** Paravirtual features absent from CPUID can be refused to the guest: enabled on the vCPU with 1. x86_64 only. `KVM_CAP_ENFORCE_PV_FEATURE_CPUID`. */
   EnforcePvFeatureCpuid: 190,
-  /** The CPUID leaves of Hyper-V can be listed without a vCPU. `KVM_CAP_SYS_HYPERV_CPUID`. */
+  /** The CPUID leaves of Hyper-V can be listed without a vCPU. x86_64 only. `KVM_CAP_SYS_HYPERV_CPUID`. */
   SysHypervCpuid: 191,
-  /** Dirty pages can be reported in a ring for each vCPU; the value is its size in bytes at most. `KVM_CAP_DIRTY_LOG_RING`. */
+  /** Dirty pages can be reported in a ring for each vCPU; the value is its largest size in bytes; enabled on the VM with a size before it has vCPUs. x86_64 only. `KVM_CAP_DIRTY_LOG_RING`. */
   DirtyLogRing: 192,
-  /** A bus lock of the guest can become an exit. `KVM_CAP_X86_BUS_LOCK_EXIT`. */
+  /** A bus lock of the guest can become an `x86BusLock` exit: enabled on the VM with 1 (off) or 2 (exit), the bits of the value. x86_64 only. `KVM_CAP_X86_BUS_LOCK_EXIT`. */
   X86BusLockExit: 193,
-  /** PowerPC only. `KVM_CAP_PPC_DAWR1`. */
+  /** The second data watchpoint of POWER10 can be used; enable it on the VM. PowerPC only. `KVM_CAP_PPC_DAWR1`. */
   PpcDawr1: 194,
   /** The flags of `vcpu.setGuestDebug()` that are supported. `KVM_CAP_SET_GUEST_DEBUG2`. */
   SetGuestDebug2: 195,
-  /** Privileged SGX attributes can be granted to a VM. `KVM_CAP_SGX_ATTRIBUTE`. */
+  /** Privileged SGX attributes can be granted to a VM. x86_64 only. `KVM_CAP_SGX_ATTRIBUTE`. */
   SgxAttribute: 196,
-  /** A VM can share the encryption context of another (SEV). `KVM_CAP_VM_COPY_ENC_CONTEXT_FROM`. */
+  /** A VM can share the encryption context of another (SEV). x86_64 only. `KVM_CAP_VM_COPY_ENC_CONTEXT_FROM`. */
   VmCopyEncContextFrom: 197,
-  /** The guest can read the clock of the host precisely. `KVM_CAP_PTP_KVM`. */
+  /** The guest can read the clock of the host precisely by a hypercall. aarch64 only. `KVM_CAP_PTP_KVM`. */
   PtpKvm: 198,
-  /** Hyper-V features absent from CPUID can be refused to the guest. `KVM_CAP_HYPERV_ENFORCE_CPUID`. */
+  /** Hyper-V features absent from CPUID can be refused to the guest. x86_64 only. `KVM_CAP_HYPERV_ENFORCE_CPUID`. */
   HypervEnforceCpuid: 199,
-  /** System registers with the PDPTRs can be read and set. `KVM_CAP_SREGS2`. */
+  /** System registers with the PDPTRs can be read and set. x86_64 only. `KVM_CAP_SREGS2`. */
   Sregs2: 200,
-  /** Chosen hypercalls can become exits; the value has one bit for each. `KVM_CAP_EXIT_HYPERCALL`. */
+  /** Chosen hypercalls can become exits: enabled on the VM with one bit for each, of those that the value has. x86_64 only. `KVM_CAP_EXIT_HYPERCALL`. */
   ExitHypercall: 201,
-  /** PowerPC only. `KVM_CAP_PPC_RPT_INVALIDATE`. */
+  /** The hypercall that invalidates translations is handled in the kernel; enable it on the VM. PowerPC only. `KVM_CAP_PPC_RPT_INVALIDATE`. */
   PpcRptInvalidate: 202,
   /** Statistics of a VM and of a vCPU can be read from a file descriptor. `KVM_CAP_BINARY_STATS_FD`. */
   BinaryStatsFd: 203,
-  /** Every failure to emulate an instruction can become an `internalError` exit. `KVM_CAP_EXIT_ON_EMULATION_FAILURE`. */
+  /** Every failure to emulate an instruction can become an `internalError` exit: enabled on the VM with 1. x86_64 only. `KVM_CAP_EXIT_ON_EMULATION_FAILURE`. */
   ExitOnEmulationFailure: 204,
-  /** Arm only. `KVM_CAP_ARM_MTE`. */
+  /** The guest can use memory tags; enable it on the VM before it has vCPUs. aarch64 only. `KVM_CAP_ARM_MTE`. */
   ArmMte: 205,
-  /** An encryption context can move from one VM to another (SEV). `KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM`. */
+  /** An encryption context can move from one VM to another (SEV). x86_64 only. `KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM`. */
   VmMoveEncContextFrom: 206,
-  /** The number of guest-physical address bits of a VM can be limited. `KVM_CAP_VM_GPA_BITS`. */
+  /** The number of guest-physical address bits of a VM. RISC-V only. `KVM_CAP_VM_GPA_BITS`. */
   VmGpaBits: 207,
-  /** The extended processor state can be larger than 4096 bytes; the value is its size. `KVM_CAP_XSAVE2`. */
+  /** The extended processor state can be larger than 4096 bytes; the value is its size. x86_64 only. `KVM_CAP_XSAVE2`. */
   Xsave2: 208,
-  /** KVM itself has attributes that can be read. `KVM_CAP_SYS_ATTRIBUTES`. */
+  /** KVM itself has attributes that can be read. x86_64 only. `KVM_CAP_SYS_ATTRIBUTES`. */
   SysAttributes: 209,
-  /** PowerPC only. `KVM_CAP_PPC_AIL_MODE_3`. */
+  /** The guest may take interrupts with relocation on. PowerPC only. `KVM_CAP_PPC_AIL_MODE_3`. */
   PpcAilMode3: 210,
-  /** s390x only. `KVM_CAP_S390_MEM_OP_EXTENSION`. */
+  /** What `S390MemOp` can do besides, one bit for each: 1 absolute addresses, 2 compare-and-exchange. s390x only. `KVM_CAP_S390_MEM_OP_EXTENSION`. */
   S390MemOpExtension: 211,
-  /** The virtual performance counters can be switched off for a VM. `KVM_CAP_PMU_CAPABILITY`. */
+  /** The virtual performance counters can be switched off: enabled on the VM with a mask before it has vCPUs. x86_64 only. `KVM_CAP_PMU_CAPABILITY`. */
   PmuCapability: 212,
-  /** Old misbehaviour of KVM can be switched off; the value has one bit for each quirk. `KVM_CAP_DISABLE_QUIRKS2`. */
+  /** Old misbehaviour of KVM can be switched off: enabled on the VM with one bit for each quirk, of those that the value has. x86_64 only. `KVM_CAP_DISABLE_QUIRKS2`. */
   DisableQuirks2: 213,
-  /** The frequency of the time-stamp counter can be set for a VM. `KVM_CAP_VM_TSC_CONTROL`. */
+  /** The frequency of the time-stamp counter can be set for a VM. x86_64 only. `KVM_CAP_VM_TSC_CONTROL`. */
   VmTscControl: 214,
   /** A `systemEvent` exit carries `data`. `KVM_CAP_SYSTEM_EVENT_DATA`. */
   SystemEventData: 215,
-  /** Arm only. `KVM_CAP_ARM_SYSTEM_SUSPEND`. */
+  /** A suspend of the whole system by PSCI can become a `systemEvent` exit; enable it on the VM. aarch64 only. `KVM_CAP_ARM_SYSTEM_SUSPEND`. */
   ArmSystemSuspend: 216,
-  /** s390x only. `KVM_CAP_S390_PROTECTED_DUMP`. */
+  /** A protected VM can be dumped. s390x only. `KVM_CAP_S390_PROTECTED_DUMP`. */
   S390ProtectedDump: 217,
-  /** A pending triple fault is part of the vCPU events. `KVM_CAP_X86_TRIPLE_FAULT_EVENT`. */
+  /** A pending triple fault is part of the vCPU events: enabled on the VM with 1. x86_64 only. `KVM_CAP_X86_TRIPLE_FAULT_EVENT`. */
   X86TripleFaultEvent: 218,
-  /** A guest that opens no event window for a time can be made to exit: `notify`. `KVM_CAP_X86_NOTIFY_VMEXIT`. */
+  /** A guest that opens no event window for a time can be made to exit with `notify`: enabled on the VM with the time and flags. x86_64 only. `KVM_CAP_X86_NOTIFY_VMEXIT`. */
   X86NotifyVmexit: 219,
-  /** The mitigation by non-executable huge pages can be switched off for a VM. `KVM_CAP_VM_DISABLE_NX_HUGE_PAGES`. */
+  /** The mitigation by non-executable huge pages can be switched off: enabled on the VM before it has vCPUs. x86_64 only. `KVM_CAP_VM_DISABLE_NX_HUGE_PAGES`. */
   VmDisableNxHugePages: 220,
-  /** s390x only. `KVM_CAP_S390_ZPCI_OP`. */
+  /** Interrupts of PCI devices can be forwarded without an exit. s390x only. `KVM_CAP_S390_ZPCI_OP`. */
   S390ZpciOp: 221,
-  /** s390x only. `KVM_CAP_S390_CPU_TOPOLOGY`. */
+  /** The guest can be told the topology of its processors; enable it on the VM. s390x only. `KVM_CAP_S390_CPU_TOPOLOGY`. */
   S390CpuTopology: 222,
-  /** `DirtyLogRing` for hosts with weak memory order; x86 has both. `KVM_CAP_DIRTY_LOG_RING_ACQ_REL`. */
+  /** `DirtyLogRing` for hosts with weak memory order as well; x86_64 has both. `KVM_CAP_DIRTY_LOG_RING_ACQ_REL`. */
   DirtyLogRingAcqRel: 223,
-  /** s390x only. `KVM_CAP_S390_PROTECTED_ASYNC_DISABLE`. */
+  /** A protected VM can be taken down while the kernel cleans up afterwards. s390x only. `KVM_CAP_S390_PROTECTED_ASYNC_DISABLE`. */
   S390ProtectedAsyncDisable: 224,
-  /** The dirty ring can be used together with the dirty bitmap. `KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP`. */
+  /** The dirty ring must be used together with a bitmap, for what the kernel itself writes; enable it on the VM. aarch64 only. `KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP`. */
   DirtyLogRingWithBitmap: 225,
-  /** The filter of performance events can have masks. `KVM_CAP_PMU_EVENT_MASKED_EVENTS`. */
+  /** The filter of performance events can have masks. x86_64 only. `KVM_CAP_PMU_EVENT_MASKED_EVENTS`. */
   PmuEventMaskedEvents: 226,
-  /** Arm only. `KVM_CAP_COUNTER_OFFSET`. */
+  /** The offset of the virtual and physical counters can be set for a VM. aarch64 only. `KVM_CAP_COUNTER_OFFSET`. */
   CounterOffset: 227,
-  /** Arm only. `KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE`. */
+  /** Huge pages can be split when a dirty log starts; the value is the size that is split at a time, enabled with another. aarch64 only. `KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE`. */
   ArmEagerSplitChunkSize: 228,
-  /** Arm only. `KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES`. */
+  /** The sizes of blocks in the stage-2 tables, one bit for each power of two. aarch64 only. `KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES`. */
   ArmSupportedBlockSizes: 229,
-  /** Arm only. `KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES`. */
+  /** Which feature-id registers can be written is listed for these ranges, one bit for each. aarch64 only. `KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES`. */
   ArmSupportedRegMaskRanges: 230,
   /** Memory slots can have a guest memfd beside the mapping. `KVM_CAP_USER_MEMORY2`. */
   UserMemory2: 231,
   /** A `memoryFault` exit says address, size and kind of an access that failed. `KVM_CAP_MEMORY_FAULT_INFO`. */
   MemoryFaultInfo: 232,
-  /** Pages can be marked private or shared; the value has the attributes that are supported. `KVM_CAP_MEMORY_ATTRIBUTES`. */
+  /** Pages can be marked private or shared: `vm.setMemoryAttributes()`; the value has the attributes that are supported. `KVM_CAP_MEMORY_ATTRIBUTES`. */
   MemoryAttributes: 233,
-  /** Guest memory can come from a guest memfd that the host does not map. `KVM_CAP_GUEST_MEMFD`. */
+  /** Guest memory can come from a guest memfd that the host does not map: `vm.createGuestMemfd()`. `KVM_CAP_GUEST_MEMFD`. */
   GuestMemfd: 234,
-  /** The VM types for `kvm.createVm({ type })`, one bit for each. `KVM_CAP_VM_TYPES`. */
+  /** The VM types for `kvm.createVm({ type })`, one bit for each. x86_64 only. `KVM_CAP_VM_TYPES`. */
   VmTypes: 235,
-  /** Guest memory can be populated before the guest touches it. `KVM_CAP_PRE_FAULT_MEMORY`. */
+  /** Guest memory can be populated before the guest touches it. x86_64 only. `KVM_CAP_PRE_FAULT_MEMORY`. */
   PreFaultMemory: 236,
-  /** The frequency of the APIC timer can be set for a VM. `KVM_CAP_X86_APIC_BUS_CYCLES_NS`. */
+  /** The frequency of the APIC timer can be set: enabled on the VM with nanoseconds a cycle before it has vCPUs. x86_64 only. `KVM_CAP_X86_APIC_BUS_CYCLES_NS`. */
   X86ApicBusCyclesNs: 237,
-  /** The flags of the run page say whether the exit came from a nested guest. `KVM_CAP_X86_GUEST_MODE`. */
+  /** The flags of the run page say whether the exit came from a nested guest. x86_64 only. `KVM_CAP_X86_GUEST_MODE`. */
   X86GuestMode: 238,
-  /** Arm only. `KVM_CAP_ARM_WRITABLE_IMP_ID_REGS`. */
+  /** The registers that name implementer and revision can be written; enable it on the VM before it has vCPUs. aarch64 only. `KVM_CAP_ARM_WRITABLE_IMP_ID_REGS`. */
   ArmWritableImpIdRegs: 239,
 } as const;
 

@@ -36,6 +36,14 @@ export const RUN = {
       dr6: 48,
       dr7: 56,
     },
+    arm: {
+      hsr: 32,
+      far: 40,
+    },
+  },
+  armNisv: {
+    esrIss: 32,
+    faultIpa: 40,
   },
   mmio: {
     physAddr: 32,

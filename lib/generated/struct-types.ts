@@ -322,6 +322,18 @@ export interface KvmVcpuEvents {
   exceptionPayload: bigint;
 }
 
+/** Exceptions that wait on aarch64: `struct arm_vcpu_events`. */
+export interface ArmVcpuEvents {
+  /** 1: a system error waits; u8. */
+  serrorPending: number;
+  /** 1: `serrorEsr` is valid; u8. */
+  serrorHasEsr: number;
+  /** 1: an external data abort waits; u8. */
+  extDabtPending: number;
+  /** The syndrome that comes with the system error; u64. */
+  serrorEsr: bigint;
+}
+
 /** One extended control register: `struct kvm_xcr`. */
 export interface KvmXcr {
   /** Number of the register; u32. */

@@ -280,6 +280,18 @@ export const kvmVcpuEvents: StructLayout<types.KvmVcpuEvents> = {
   ],
 };
 
+/** Layout of `struct arm_vcpu_events`. */
+export const armVcpuEvents: StructLayout<types.ArmVcpuEvents> = {
+  name: 'arm_vcpu_events',
+  size: 64,
+  fields: [
+    { name: 'serrorPending', offset: 0, type: 'u8' },
+    { name: 'serrorHasEsr', offset: 1, type: 'u8' },
+    { name: 'extDabtPending', offset: 2, type: 'u8' },
+    { name: 'serrorEsr', offset: 8, type: 'u64' },
+  ],
+};
+
 /** Layout of `struct kvm_xcr`. */
 export const kvmXcr: StructLayout<types.KvmXcr> = {
   name: 'kvm_xcr',

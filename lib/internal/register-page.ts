@@ -3,6 +3,7 @@
  * them from there at the next entry, so a handler reads and writes registers without an ioctl.
  */
 import { RUN, SYNC_REGS } from '../generated/run-page.ts';
+import { VCPU_STATE } from '../generated/state-kinds.ts';
 import { kvmRegs } from '../generated/structs.ts';
 import type { NativeVcpu } from './native.ts';
 import type { RunView } from './run-view.ts';
@@ -49,7 +50,7 @@ export class RegisterPage {
     const view = this.#view;
     if (view.u32[DIRTY] !== 0) {
       view.u32[DIRTY] = 0;
-      this.#native.setRegs(this.bytes);
+      this.#native.setState(VCPU_STATE.regs, this.bytes);
     }
     view.u32[VALID] = 0;
     this.#freshAt = undefined;
@@ -90,6 +91,6 @@ export class RegisterPage {
     // The page is what counts until the next entry, whoever filled it.
     this.#freshAt = this.#owner.sequence;
     if (inHandler && this.#hasSyncRegs) this.#view.u32[DIRTY] = SYNC_REGS.REGS;
-    else this.#native.setRegs(this.bytes);
+    else this.#native.setState(VCPU_STATE.regs, this.bytes);
   }
 }

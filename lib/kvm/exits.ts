@@ -1,5 +1,5 @@
 /**
- * The exits of an x86_64 vCPU, one type each, told apart by `kind`. Ports, guest-physical addresses and sizes are
+ * The exits of a vCPU, one type each, told apart by `kind`. Ports, guest-physical addresses and sizes are
  * numbers; registers, MSR contents and guest-virtual addresses are bigints.
  *
  * A handler gets these as one reused object per kind that is valid while the handler runs; `toJSON()` gives a copy
@@ -64,7 +64,7 @@ export interface ShutdownExit {
   readonly kind: 'shutdown';
 }
 
-/** A single step or a breakpoint (`KVM_EXIT_DEBUG`). */
+/** A single step or a breakpoint on x86_64 (`KVM_EXIT_DEBUG`). */
 export interface GuestDebugExit {
   readonly kind: 'debug';
   /** The exception: 1 is #DB, 3 is #BP. */
@@ -75,6 +75,27 @@ export interface GuestDebugExit {
   readonly dr6: bigint;
   /** Debug register 7. */
   readonly dr7: bigint;
+}
+
+/** A single step, a breakpoint or a watchpoint on aarch64 (`KVM_EXIT_DEBUG`). */
+export interface ArmDebugExit {
+  readonly kind: 'armDebug';
+  /** The syndrome, as `ESR_EL2` has it: its exception class is in bits 26 to 31. */
+  readonly hsr: bigint;
+  /** The address that a watchpoint saw. */
+  readonly far: bigint;
+}
+
+/**
+ * An aarch64 instruction accessed memory that no region backs, and the processor does not say how
+ * (`KVM_EXIT_ARM_NISV`). Only with {@link Cap.ArmNisvToUser} enabled; without it the run fails with `ENOSYS`.
+ */
+export interface ArmNisvExit {
+  readonly kind: 'armNisv';
+  /** The instruction-specific syndrome, `ESR_EL2.ISS`, without the part that is not valid. */
+  readonly esrIss: bigint;
+  /** The guest-physical address, its page only. */
+  readonly faultIpa: number;
 }
 
 /** An exception that KVM hands to user space (`KVM_EXIT_EXCEPTION`). */
@@ -238,6 +259,10 @@ export interface ExitMap {
   shutdown: ShutdownExit;
   /** `KVM_EXIT_DEBUG`. */
   debug: GuestDebugExit;
+  /** `KVM_EXIT_DEBUG` on aarch64. */
+  armDebug: ArmDebugExit;
+  /** `KVM_EXIT_ARM_NISV`. */
+  armNisv: ArmNisvExit;
   /** `KVM_EXIT_EXCEPTION`. */
   exception: ExceptionExit;
   /** `KVM_EXIT_FAIL_ENTRY`. */

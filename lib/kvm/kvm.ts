@@ -1,3 +1,4 @@
+import { only } from '../internal/architecture.ts';
 import { integer, options as checkOptions, string } from '../internal/check.ts';
 import { invalidArgValue } from '../internal/errors.ts';
 import { KEY } from '../internal/illegal.ts';
@@ -104,21 +105,25 @@ export class Kvm implements Disposable {
    * ```
    */
   getSupportedCpuid(): CpuidEntry[] {
+    only('x64', 'KVM_GET_SUPPORTED_CPUID');
     return cpuidEntries(this.#native.cpuid(false));
   }
 
   /** The CPUID leaves that KVM emulates (`KVM_GET_EMULATED_CPUID`). @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
   getEmulatedCpuid(): CpuidEntry[] {
+    only('x64', 'KVM_GET_EMULATED_CPUID');
     return cpuidEntries(this.#native.cpuid(true));
   }
 
   /** The MSRs that belong to a vCPU's state (`KVM_GET_MSR_INDEX_LIST`). @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
   getMsrIndexList(): number[] {
+    only('x64', 'KVM_GET_MSR_INDEX_LIST');
     return this.#native.msrIndices(false);
   }
 
   /** The MSRs that tell features (`KVM_GET_MSR_FEATURE_INDEX_LIST`). @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
   getMsrFeatureIndexList(): number[] {
+    only('x64', 'KVM_GET_MSR_FEATURE_INDEX_LIST');
     return this.#native.msrIndices(true);
   }
 
@@ -129,6 +134,7 @@ export class Kvm implements Disposable {
    * @throws `ERR_KVM_IOCTL` naming the first one that the host refuses; `ERR_KVM_CLOSED`
    */
   getMsrs(indices: readonly number[]): MsrEntry[] {
+    only('x64', 'KVM_GET_MSRS');
     return readMsrs(indices, (list, target) => this.#native.msrs(list, target));
   }
 

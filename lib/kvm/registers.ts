@@ -1,4 +1,3 @@
-import { KvmError } from '../internal/errors.ts';
 import { u64 } from '../internal/check.ts';
 import { checkKey } from '../internal/illegal.ts';
 import { REGISTER_ORDER, type KvmRegs as Regs } from '../generated/structs.ts';
@@ -62,9 +61,4 @@ class Registers {
 /** @internal Makes the view of one vCPU. */
 export function makeRegisterView(key: symbol, access: RegisterAccess): RegisterView {
   return Object.preventExtensions(new Registers(key, access)) as unknown as RegisterView;
-}
-
-/** @internal The error of a register access while the vCPU runs elsewhere. */
-export function registersBusy(): KvmError {
-  return new KvmError('ERR_KVM_BUSY', 'the vCPU is running: its registers can be used in its handlers only');
 }

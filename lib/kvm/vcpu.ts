@@ -1,8 +1,5 @@
-import { kvmRegs, kvmSregs, type KvmSregs as Sregs } from '../generated/structs.ts';
 import {
   boolean,
-  bytes as checkBytes,
-  elements,
   func,
   integer,
   object,
@@ -11,33 +8,27 @@ import {
   property,
   signal as checkSignal,
   timeoutMs as checkTimeout,
-  u64,
   unknownKey,
 } from '../internal/check.ts';
 import { enterAdopted } from '../internal/adoption.ts';
 import { BackgroundLane } from '../internal/background.ts';
-import { KvmError } from '../internal/errors.ts';
 import { staleExit } from '../internal/exits/base.ts';
 import { stepExit } from '../internal/exits/set.ts';
-import { KEY, checkKey } from '../internal/illegal.ts';
+import { KEY } from '../internal/illegal.ts';
 import { Deadline, runSliced, runSync } from '../internal/lanes.ts';
 import { native, type NativeVcpu } from '../internal/native.ts';
 import { readStats } from '../internal/read-stats.ts';
 import { Runner, busy } from '../internal/runner.ts';
 import { stepOnce } from '../internal/step-once.ts';
-import { decode, preparePatch, type Patch } from '../internal/structs.ts';
-import { cpuidEntries, cpuidNumbers, type CpuidEntry } from './cpuid.ts';
+import { VcpuAccess } from '../internal/vcpu-access.ts';
 import type { StepExit } from './exits.ts';
 import { EXIT_KINDS } from '../internal/exits/kinds.ts';
 import type { AsyncHandlers, Handlers, RunResult } from './handlers.ts';
 import { KickHandle, tokenNumbers, type VcpuToken } from './kick.ts';
-import { msrBytes, readMsrs, type MsrEntry } from './msr.ts';
-import { makeRegisterView, registersBusy, type RegisterView, type Regs } from './registers.ts';
 import type { BackgroundOptions, RunOptions, SlicedOptions, StepInterruption } from './run-options.ts';
 import type { VcpuStats } from './stats.ts';
+import { VcpuArm64 } from './vcpu-arm64.ts';
 import type { Vm } from './vm.ts';
-
-export type { Sregs };
 
 /**
  * A virtual CPU: registers, and the ways to run it.
@@ -52,33 +43,26 @@ export type { Sregs };
  * const end = vcpu.run({ ioOut: (exit) => console.log(exit.value) }, { timeoutMs: 1000 });
  * ```
  */
-export class Vcpu implements Disposable {
+export class Vcpu extends VcpuArm64 implements Disposable {
   /** The APIC id. */
   readonly id: number;
   /** The machine. */
   readonly vm: Vm;
-  #regs: RegisterView | undefined;
   #kickHandle: KickHandle | undefined;
   readonly #native: NativeVcpu;
   readonly #runner: Runner;
-  #closed = false;
-  #transferred = false;
+  readonly #access: VcpuAccess;
 
   /** @internal */
   constructor(key: symbol, vm: Vm, nativeVcpu: NativeVcpu, hasSyncRegs: boolean) {
-    checkKey(key);
+    const access = new VcpuAccess(nativeVcpu);
+    super(key, access);
+    this.#access = access;
     this.#native = nativeVcpu;
+    this.#runner = new Runner(nativeVcpu, this, hasSyncRegs);
+    access.runner = this.#runner;
     this.id = nativeVcpu.id;
     this.vm = vm;
-    this.#runner = new Runner(nativeVcpu, this, hasSyncRegs);
-  }
-
-  /** The live general-purpose registers. */
-  get regs(): RegisterView {
-    return (this.#regs ??= makeRegisterView(KEY, {
-      read: (index) => this.#readRegister(index),
-      write: (index, value) => this.#writeRegister(index, value),
-    }));
   }
 
   /** Ends runs, from any thread. */
@@ -210,198 +194,15 @@ export class Vcpu implements Disposable {
    * @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`
    */
   complete(): void {
-    this.#checkUsable();
+    this.#access.checkUsable();
     if (this.#runner.handling || this.#runner.running) throw busy();
     this.#runner.completeNow();
   }
 
   #prepare(syncRegs: unknown): void {
-    this.#checkUsable();
+    this.#access.checkUsable();
     if (this.#runner.running) throw busy();
     if (syncRegs !== undefined && boolean('options.syncRegs', syncRegs)) this.#runner.followRegisters = true;
-  }
-
-  #checkUsable(): void {
-    if (this.#transferred) {
-      throw new KvmError('ERR_KVM_TRANSFERRED', 'the vCPU was transferred to another isolate');
-    }
-    if (this.closed) throw new KvmError('ERR_KVM_CLOSED', 'the Vcpu is closed');
-  }
-
-  /** State may be looked at between runs and in handlers. */
-  #checkState(): void {
-    // The hot case, without a native call: in a handler of a vCPU whose pages are still there.
-    if (this.#runner.handling && this.#runner.view.u8.length !== 0) return;
-    this.#checkUsable();
-    if (this.#runner.running && !this.#runner.handling) throw registersBusy();
-  }
-
-  // ---- registers
-
-  #readRegister(index: number): bigint {
-    this.#checkState();
-    this.#runner.registers.load(this.#runner.handling);
-    return this.#runner.registers.get(index);
-  }
-
-  #writeRegister(index: number, value: bigint): void {
-    this.#checkState();
-    const runner = this.#runner;
-    if (runner.handling && !runner.hasOpenAccess) {
-      runner.registers.write(index, value, true);
-    } else {
-      runner.change(() => runner.registers.write(index, value, runner.running));
-    }
-  }
-
-  /** The general-purpose registers (`KVM_GET_REGS`). @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_TRANSFERRED` */
-  getRegs(): Regs {
-    this.#checkState();
-    this.#runner.registers.load(this.#runner.handling);
-    return decode(kvmRegs, this.#runner.registers.bytes);
-  }
-
-  /**
-   * Sets general-purpose registers; those left out stay (`KVM_SET_REGS`). In a handler that answers an access, this takes
-   * effect after the access is complete.
-   *
-   * @param regs - Numbers and bigints are both taken; a number must be a safe integer.
-   * @example
-   * ```ts
-   * vcpu.setRegs({ rip: 0x1000, rflags: 2n });
-   * ```
-   * @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_TRANSFERRED`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
-   */
-  setRegs(regs: Patch<Regs>): void {
-    this.#checkState();
-    // Read and checked here, so that a mistake is reported here and changes nothing.
-    const patch = preparePatch(kvmRegs, object('regs', regs) as Patch<Regs>, 'regs');
-    const runner = this.#runner;
-    runner.change(() => {
-      runner.registers.load(runner.running);
-      patch(runner.registers.bytes);
-      runner.registers.store(runner.running);
-    });
-  }
-
-  /** The special registers (`KVM_GET_SREGS`). @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_TRANSFERRED` */
-  getSregs(): Sregs {
-    this.#checkState();
-    const target = new Uint8Array(kvmSregs.size);
-    this.#native.getSregs(target);
-    return decode(kvmSregs, target);
-  }
-
-  /**
-   * Sets special registers; what is left out stays, also inside of segments (`KVM_SET_SREGS`).
-   *
-   * @example From the reset vector to real mode at address 0:
-   * ```ts
-   * vcpu.setSregs({ cs: { base: 0n, selector: 0 } });
-   * ```
-   * @throws `ERR_KVM_IOCTL` with `EINVAL` for a state that no CPU can have; else as {@link setRegs}.
-   */
-  setSregs(sregs: Patch<Sregs>): void {
-    this.#checkState();
-    const patch = preparePatch(kvmSregs, object('sregs', sregs) as Patch<Sregs>, 'sregs');
-    this.#runner.change(() => {
-      const bytes = new Uint8Array(kvmSregs.size);
-      this.#native.getSregs(bytes);
-      patch(bytes);
-      this.#native.setSregs(bytes);
-    });
-  }
-
-  /** The CPUID leaves that the guest sees (`KVM_GET_CPUID2`). @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
-  getCpuid2(): CpuidEntry[] {
-    this.#checkState();
-    return cpuidEntries(this.#native.getCpuid2());
-  }
-
-  /** Sets the CPUID leaves (`KVM_SET_CPUID2`); do it before the first run. @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
-  setCpuid2(entries: readonly CpuidEntry[]): void {
-    this.#checkState();
-    const numbers = cpuidNumbers('entries', entries);
-    this.#runner.change(() => this.#native.setCpuid2(numbers));
-  }
-
-  /** Reads MSRs (`KVM_GET_MSRS`). @throws `ERR_KVM_IOCTL` naming the first one refused; `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
-  getMsrs(indices: readonly number[]): MsrEntry[] {
-    this.#checkState();
-    return readMsrs(indices, (list, target) => this.#native.getMsrs(list, target));
-  }
-
-  /** Writes MSRs (`KVM_SET_MSRS`); those before a refused one are set. @throws As {@link getMsrs}. */
-  setMsrs(entries: readonly MsrEntry[]): void {
-    this.#checkState();
-    const bytes = msrBytes('entries', entries);
-    this.#runner.change(() => this.#native.setMsrs(bytes));
-  }
-
-  /**
-   * The registers of the local APIC, 1 KiB as the CPU maps them (`KVM_GET_LAPIC`). Needs the interrupt controllers.
-   *
-   * @throws `ERR_KVM_IOCTL` with `EINVAL` without them; `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`
-   */
-  getLapic(): Uint8Array {
-    this.#checkState();
-    return this.#native.getLapic();
-  }
-
-  /** Sets the registers of the local APIC (`KVM_SET_LAPIC`). @throws `ERR_KVM_STATE` for a wrong size; as {@link getLapic} */
-  setLapic(state: ArrayBufferView | ArrayBufferLike): void {
-    this.#checkState();
-    const copy = Uint8Array.from(checkBytes('state', state));
-    this.#runner.change(() => this.#native.setLapic(copy));
-  }
-
-  /** How fast the guest's time stamp counter runs, in kHz (`KVM_GET_TSC_KHZ`). @throws `ERR_KVM_IOCTL` where the host's is not constant; `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
-  getTscKhz(): number {
-    this.#checkState();
-    return this.#native.getTscKhz();
-  }
-
-  /** What the vCPU waits for, `KVM_MP_STATE_*` (`KVM_GET_MP_STATE`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
-  getMpState(): number {
-    this.#checkState();
-    return this.#native.getMpState();
-  }
-
-  /** Sets what the vCPU waits for (`KVM_SET_MP_STATE`). @throws As {@link getMpState}. */
-  setMpState(state: number): void {
-    this.#checkState();
-    const value = integer('state', state, 0, 0xffff_ffff);
-    this.#runner.change(() => this.#native.setMpState(value));
-  }
-
-  /**
-   * Single step and hardware breakpoints: the guest stops with `debug` exits (`KVM_SET_GUEST_DEBUG`).
-   *
-   * @param options - `hardwareBreakpoints`: up to four linear addresses. Both off by default.
-   * @example
-   * ```ts
-   * vcpu.setGuestDebug({ singleStep: true });
-   * const exit = vcpu.step();
-   * if (exit.kind === 'debug') console.log(exit.pc);
-   * ```
-   * @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`
-   */
-  setGuestDebug(options?: {
-    singleStep?: boolean;
-    hardwareBreakpoints?: readonly (number | bigint)[];
-  }): void {
-    this.#checkState();
-    const given = checkOptions('options', options, ['singleStep', 'hardwareBreakpoints']);
-    const step = boolean('options.singleStep', given.singleStep ?? false);
-    const list = elements('options.hardwareBreakpoints', given.hardwareBreakpoints ?? [], 4);
-    const addresses = list.map((at, index) => u64(`options.hardwareBreakpoints[${index}]`, at));
-    this.#runner.change(() => this.#native.setGuestDebug(step, addresses));
-  }
-
-  /** Queues a non-maskable interrupt (`KVM_NMI`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
-  nmi(): void {
-    this.#checkState();
-    this.#runner.change(() => this.#native.nmi());
   }
 
   // ---- the rest
@@ -424,11 +225,11 @@ export class Vcpu implements Disposable {
    * @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_TRANSFERRED`
    */
   transfer(): VcpuToken {
-    this.#checkUsable();
+    this.#access.checkUsable();
     if (this.#runner.running) throw busy();
     this.#runner.settleNow();
     const offer = this.#native.offer();
-    this.#transferred = true;
+    this.#access.transferred = true;
     return { ...this.kickHandle.token, offer };
   }
 
@@ -445,9 +246,9 @@ export class Vcpu implements Disposable {
 
   /** Ends its run and closes it. Twice is quiet. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    if (this.#transferred) return;
+    if (this.#access.closedHere) return;
+    this.#access.closedHere = true;
+    if (this.#access.transferred) return;
     this.#native.close();
     this.#runner.onClose?.();
     this.#native.releasePages(this.#runner.view.buffer);
@@ -455,7 +256,7 @@ export class Vcpu implements Disposable {
 
   /** Whether it is closed, or its machine. */
   get closed(): boolean {
-    return this.#closed || this.#native.closed;
+    return this.#access.closed;
   }
 
   /** Closes the vCPU at the end of a `using` block. */

@@ -3,7 +3,8 @@ import type { KvmSegment } from '../generated/struct-types.ts';
 import { KvmError } from '../internal/errors.ts';
 import type { NativeEntry } from '../internal/native.ts';
 import type { Patch } from '../internal/structs.ts';
-import type { Vcpu, Sregs } from '../kvm/vcpu.ts';
+import type { Sregs } from '../kvm/vcpu-x86.ts';
+import type { Vcpu } from '../kvm/vcpu.ts';
 
 /** Control register bits (Intel SDM volume 3, 2.5) and those of EFER. */
 const CR0 = { PE: 1n, ET: 1n << 4n, NE: 1n << 5n, PG: 1n << 31n } as const;

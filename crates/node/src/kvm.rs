@@ -2,16 +2,15 @@
 
 use crate::error::{guarded, throw};
 use crate::isolate::port;
-use crate::raw::lent_bytes;
 use crate::vm::NativeVm;
-use napi::bindgen_prelude::{Env, Result, Uint8Array};
+use napi::bindgen_prelude::{Env, Result};
 use napi_derive::napi;
-use vmhatch_vmm::{KvmCore, copy_msrs, flatten_cpuid};
+use vmhatch_vmm::KvmCore;
 
 /// An open /dev/kvm.
 #[napi]
 pub struct NativeKvm {
-    inner: KvmCore,
+    pub(crate) inner: KvmCore,
 }
 
 #[napi]
@@ -45,27 +44,6 @@ impl NativeKvm {
     #[napi(catch_unwind)]
     pub fn limits(&self, env: Env) -> Result<Vec<u32>> {
         guarded(&env, || Ok(self.inner.limits()?.to_vec()))
-    }
-
-    /// The CPUID entries, seven numbers each.
-    #[napi(catch_unwind)]
-    pub fn cpuid(&self, env: Env, emulated: bool) -> Result<Vec<u32>> {
-        guarded(&env, || Ok(flatten_cpuid(&self.inner.cpuid(emulated)?)))
-    }
-
-    /// The MSR numbers that can be saved, or the feature MSRs.
-    #[napi(catch_unwind)]
-    pub fn msr_indices(&self, env: Env, features: bool) -> Result<Vec<u32>> {
-        guarded(&env, || self.inner.msr_indices(features))
-    }
-
-    /// Reads feature MSRs into an array of `struct kvm_msr_entry`.
-    #[napi(catch_unwind)]
-    pub fn msrs(&self, env: Env, indices: Vec<u32>, mut target: Uint8Array) -> Result<()> {
-        guarded(&env, || {
-            let entries = self.inner.msrs(&indices)?;
-            copy_msrs(&entries, lent_bytes(&mut target))
-        })
     }
 
     /// `KVM_CREATE_VM`.

@@ -5,6 +5,8 @@
 // napi-derive makes no exports in a test build, which clippy still looks at.
 #![cfg_attr(test, allow(dead_code))]
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod boot;
 mod device;
 mod error;
@@ -12,7 +14,10 @@ mod event_fd;
 mod hot;
 mod isolate;
 mod kvm;
+#[cfg(target_arch = "x86_64")]
 mod measure;
 mod raw;
 mod vcpu;
 mod vm;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;

@@ -4,20 +4,17 @@ use crate::error::{guarded, throw};
 use crate::hot;
 use crate::isolate::{add_run, port, remove_run};
 use crate::raw::{detach_buffer, external_buffer, lent_bytes, raw_function, set, unknown};
-use crate::vm::{NativeVm, copy};
+use crate::vm::{NativeVm, no_such_state};
 use napi::bindgen_prelude::{BigInt, Env, JsObjectValue, Object, Result, Uint8Array, Unknown};
 use napi_derive::napi;
 use std::cell::RefCell;
 use std::sync::Arc;
-use vmhatch_vmm::{
-    BackgroundRun, Error, ErrorCode, Exposure, Registry, Resume, VcpuCore, copy_msrs, flatten_cpuid,
-    parse_cpuid, parse_msrs,
-};
+use vmhatch_vmm::{BackgroundRun, Error, ErrorCode, Exposure, Registry, Resume, VcpuCore, VcpuState};
 
 /// One vCPU.
 #[napi]
 pub struct NativeVcpu {
-    inner: Arc<VcpuCore>,
+    pub(crate) inner: Arc<VcpuCore>,
     /// The buffer that `functions` made over the shared pages.
     exposure: RefCell<Option<Arc<Exposure>>>,
 }
@@ -140,36 +137,28 @@ impl NativeVcpu {
 
     // ---- state
 
-    /// `KVM_GET_REGS`.
+    /// Reads one of the vCPU's structures, by its number in `VCPU_STATE`.
     #[napi(catch_unwind)]
-    pub fn get_regs(&self, env: Env, mut target: Uint8Array) -> Result<()> {
-        copy(&guarded(&env, || self.inner.regs())?, &mut target);
-        Ok(())
+    pub fn get_state(&self, env: Env, state: u32, mut target: Uint8Array) -> Result<u32> {
+        guarded(&env, || {
+            let state = VcpuState::from_number(state).ok_or_else(no_such_state)?;
+            Ok(self.inner.get_state(state, lent_bytes(&mut target))? as u32)
+        })
     }
 
-    /// `KVM_SET_REGS`.
+    /// Writes one of the vCPU's structures.
     #[napi(catch_unwind)]
-    pub fn set_regs(&self, env: Env, bytes: Uint8Array) -> Result<()> {
-        guarded(&env, || self.inner.set_regs(&bytes))
+    pub fn set_state(&self, env: Env, state: u32, bytes: Uint8Array) -> Result<()> {
+        guarded(&env, || {
+            let state = VcpuState::from_number(state).ok_or_else(no_such_state)?;
+            self.inner.set_state(state, &bytes)
+        })
     }
 
     /// `KVM_GET_REGS` into the shared page.
     #[napi(catch_unwind)]
     pub fn load_regs(&self, env: Env) -> Result<()> {
         guarded(&env, || self.inner.load_regs())
-    }
-
-    /// `KVM_GET_SREGS`.
-    #[napi(catch_unwind)]
-    pub fn get_sregs(&self, env: Env, mut target: Uint8Array) -> Result<()> {
-        copy(&guarded(&env, || self.inner.sregs())?, &mut target);
-        Ok(())
-    }
-
-    /// `KVM_SET_SREGS`.
-    #[napi(catch_unwind)]
-    pub fn set_sregs(&self, env: Env, bytes: Uint8Array) -> Result<()> {
-        guarded(&env, || self.inner.set_sregs(&bytes))
     }
 
     /// `KVM_GET_MP_STATE`.
@@ -184,51 +173,6 @@ impl NativeVcpu {
         guarded(&env, || self.inner.set_mp_state(state))
     }
 
-    /// `KVM_GET_LAPIC`.
-    #[napi(catch_unwind)]
-    pub fn get_lapic(&self, env: Env) -> Result<Uint8Array> {
-        Ok(guarded(&env, || self.inner.lapic())?.into())
-    }
-
-    /// `KVM_SET_LAPIC`.
-    #[napi(catch_unwind)]
-    pub fn set_lapic(&self, env: Env, bytes: Uint8Array) -> Result<()> {
-        guarded(&env, || self.inner.set_lapic(&bytes))
-    }
-
-    /// `KVM_GET_TSC_KHZ`.
-    #[napi(catch_unwind)]
-    pub fn get_tsc_khz(&self, env: Env) -> Result<u32> {
-        guarded(&env, || self.inner.tsc_khz())
-    }
-
-    /// `KVM_GET_CPUID2`: seven numbers an entry.
-    #[napi(catch_unwind)]
-    pub fn get_cpuid2(&self, env: Env) -> Result<Vec<u32>> {
-        guarded(&env, || Ok(flatten_cpuid(&self.inner.cpuid2()?)))
-    }
-
-    /// `KVM_SET_CPUID2`.
-    #[napi(catch_unwind)]
-    pub fn set_cpuid2(&self, env: Env, numbers: Vec<u32>) -> Result<()> {
-        guarded(&env, || self.inner.set_cpuid2(&parse_cpuid(&numbers)))
-    }
-
-    /// `KVM_GET_MSRS` into an array of `struct kvm_msr_entry`.
-    #[napi(catch_unwind)]
-    pub fn get_msrs(&self, env: Env, indices: Vec<u32>, mut target: Uint8Array) -> Result<()> {
-        guarded(&env, || {
-            let entries = self.inner.msrs(&indices)?;
-            copy_msrs(&entries, lent_bytes(&mut target))
-        })
-    }
-
-    /// `KVM_SET_MSRS`.
-    #[napi(catch_unwind)]
-    pub fn set_msrs(&self, env: Env, bytes: Uint8Array) -> Result<()> {
-        guarded(&env, || self.inner.set_msrs(&parse_msrs(&bytes)?))
-    }
-
     /// `KVM_SET_GUEST_DEBUG`.
     #[napi(catch_unwind)]
     pub fn set_guest_debug(&self, env: Env, single_step: bool, breakpoints: Vec<BigInt>) -> Result<()> {
@@ -236,10 +180,16 @@ impl NativeVcpu {
         guarded(&env, || self.inner.set_guest_debug(single_step, &breakpoints))
     }
 
-    /// `KVM_NMI`.
+    /// `KVM_GET_ONE_REG`; the bytes that the register has.
     #[napi(catch_unwind)]
-    pub fn nmi(&self, env: Env) -> Result<()> {
-        guarded(&env, || self.inner.nmi())
+    pub fn get_one_reg(&self, env: Env, id: BigInt, mut target: Uint8Array) -> Result<u32> {
+        guarded(&env, || Ok(self.inner.one_reg(id.get_u64().1, lent_bytes(&mut target))? as u32))
+    }
+
+    /// `KVM_SET_ONE_REG`.
+    #[napi(catch_unwind)]
+    pub fn set_one_reg(&self, env: Env, id: BigInt, bytes: Uint8Array) -> Result<()> {
+        guarded(&env, || self.inner.set_one_reg(id.get_u64().1, &bytes))
     }
 }
 

@@ -9,7 +9,10 @@ use crate::vcpu::NativeVcpu;
 use napi::bindgen_prelude::{BigInt, Env, Result, Uint8Array, Unknown};
 use napi_derive::napi;
 use std::sync::Arc;
-use vmhatch_vmm::{Backing, Bus, Claim, IoEvent, PostedRange, RegionConfig, ScriptDevice, Target, VmCore};
+use vmhatch_vmm::{
+    Backing, Bus, Claim, Error, ErrorCode, IoEvent, PostedRange, RegionConfig, ScriptDevice, Target, VmCore,
+    VmState,
+};
 
 /// One virtual machine.
 #[napi]
@@ -45,11 +48,9 @@ fn io_event(mmio: bool, address: f64, length: u32, datamatch: Option<BigInt>) ->
     }
 }
 
-/// Copies a kernel structure into a buffer of JavaScript's that has its size.
-pub fn copy(source: &[u8], target: &mut Uint8Array) {
-    let target = lent_bytes(target);
-    let length = source.len().min(target.len());
-    target[..length].copy_from_slice(&source[..length]);
+/// The error of a number that names no structure: the two sides were built from different sources.
+pub fn no_such_state() -> Error {
+    Error::new(ErrorCode::Internal, "no structure has that number")
 }
 
 #[napi]
@@ -237,28 +238,10 @@ impl NativeVm {
 
     // ---- interrupts and clocks
 
-    /// `KVM_SET_TSS_ADDR`.
-    #[napi(catch_unwind)]
-    pub fn set_tss_address(&self, env: Env, address: f64) -> Result<()> {
-        guarded(&env, || self.inner.set_tss_address(address as u64))
-    }
-
-    /// `KVM_SET_IDENTITY_MAP_ADDR`.
-    #[napi(catch_unwind)]
-    pub fn set_identity_map_address(&self, env: Env, address: f64) -> Result<()> {
-        guarded(&env, || self.inner.set_identity_map_address(address as u64))
-    }
-
     /// `KVM_CREATE_IRQCHIP`.
     #[napi(catch_unwind)]
     pub fn create_irq_chip(&self, env: Env) -> Result<()> {
         guarded(&env, || self.inner.create_irq_chip())
-    }
-
-    /// `KVM_CREATE_PIT2`.
-    #[napi(catch_unwind)]
-    pub fn create_pit2(&self, env: Env, speaker_dummy: bool) -> Result<()> {
-        guarded(&env, || self.inner.create_pit2(speaker_dummy))
     }
 
     /// `KVM_IRQ_LINE`.
@@ -309,32 +292,22 @@ impl NativeVm {
         guarded(&env, || self.inner.signal_msi(address.get_u64().1, data, device_id))
     }
 
-    /// Reads one of the machine's structures: `irqchip` (with its number), `pit2`, `clock`.
+    /// Reads one of the machine's structures, by its number in `VM_STATE`; `index`: which interrupt controller.
     #[napi(catch_unwind)]
-    pub fn get_struct(&self, env: Env, name: String, chip: u32, mut target: Uint8Array) -> Result<()> {
-        let bytes = guarded(&env, || match name.as_str() {
-            "irqchip" => self.inner.irqchip(chip),
-            "pit2" => self.inner.pit2(),
-            _ => self.inner.clock(),
-        })?;
-        copy(&bytes, &mut target);
-        Ok(())
+    pub fn get_state(&self, env: Env, state: u32, index: u32, mut target: Uint8Array) -> Result<u32> {
+        guarded(&env, || {
+            let state = VmState::from_number(state).ok_or_else(no_such_state)?;
+            Ok(self.inner.get_state(state, index, lent_bytes(&mut target))? as u32)
+        })
     }
 
     /// Writes one of the machine's structures.
     #[napi(catch_unwind)]
-    pub fn set_struct(&self, env: Env, name: String, chip: u32, bytes: Uint8Array) -> Result<()> {
-        guarded(&env, || match name.as_str() {
-            "irqchip" => self.inner.set_irqchip(chip, &bytes),
-            "pit2" => self.inner.set_pit2(&bytes),
-            _ => self.inner.set_clock(&bytes),
+    pub fn set_state(&self, env: Env, state: u32, index: u32, bytes: Uint8Array) -> Result<()> {
+        guarded(&env, || {
+            let state = VmState::from_number(state).ok_or_else(no_such_state)?;
+            self.inner.set_state(state, index, &bytes)
         })
-    }
-
-    /// The size of the structures in bytes: `kvm_irqchip`, `kvm_pit_state2`, `kvm_clock_data`.
-    #[napi(catch_unwind)]
-    pub fn irqchip_size(&self) -> u32 {
-        vmhatch_vmm::IRQCHIP_SIZE as u32
     }
 
     /// Throws unless the whole range is mapped.
@@ -347,7 +320,7 @@ impl NativeVm {
     #[napi(catch_unwind)]
     pub fn check_open(&self, env: Env) -> Result<()> {
         if self.inner.is_closed() {
-            return Err(throw(&env, &vmhatch_vmm::Error::closed("Vm")));
+            return Err(throw(&env, &Error::closed("Vm")));
         }
         Ok(())
     }

@@ -38,6 +38,7 @@ fn main() -> std::io::Result<()> {
         ("exit-reasons.ts", pages::exit_reasons()),
         ("flags.ts", pages::ioctl_flags()),
         ("run-page.ts", pages::run_page()),
+        ("state-kinds.ts", pages::state_kinds()),
         ("struct-types.ts", structs::types()),
         ("structs.ts", structs::layouts()),
     ] {

@@ -6,12 +6,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
-use vmhatch_boot::acpi::{Reset, Sleep};
-use vmhatch_boot::{BootError, Module, Plan};
+use vmhatch_boot::BootError;
+use vmhatch_boot::x86_64::acpi::{Reset, Sleep};
+use vmhatch_boot::x86_64::{Module, Plan};
 use vmhatch_devices::AcpiPower;
 
-pub use vmhatch_boot::acpi::{AcpiConfig, Device as AcpiDevice, Interrupt};
-pub use vmhatch_boot::{Entry, Flat, FlatMode, Loaded, Placed, Protocol};
+pub use vmhatch_boot::x86_64::acpi::{AcpiConfig, Device as AcpiDevice, Interrupt};
+pub use vmhatch_boot::x86_64::{Entry, Flat, FlatMode, Loaded};
+pub use vmhatch_boot::{Placed, Protocol};
 
 /// Where an image is.
 #[derive(Debug, Clone)]
@@ -96,7 +98,7 @@ impl VmCore {
             acpi: plan.acpi.as_ref(),
             mp_table: plan.mp_table,
         };
-        let loaded = vmhatch_boot::load(&memory, &plan).map_err(Error::from)?;
+        let loaded = vmhatch_boot::x86_64::load(&memory, &plan).map_err(Error::from)?;
         // Closed meanwhile: what was written is gone.
         if self.is_closed() { Err(Error::closed("Vm")) } else { Ok(loaded) }
     }

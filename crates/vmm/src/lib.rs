@@ -14,15 +14,18 @@ mod isolate;
 mod kick;
 mod kvm;
 pub mod layout;
+#[cfg(target_arch = "x86_64")]
 pub mod measure;
 mod memory;
 mod posted;
 mod raw_ioctl;
 mod registry;
 mod routes;
+mod state;
 mod thread_clock;
 mod vcpu;
 mod vm;
+#[cfg(target_arch = "x86_64")]
 mod wire;
 
 pub use background::{BackgroundRun, Resume};
@@ -36,9 +39,10 @@ pub use kvm::KvmCore;
 pub use memory::{Backing, GuestMemory, RegionConfig, ViewGuard};
 pub use registry::Registry;
 pub use routes::{Bus, Claim, PostedRange, ScriptDevice, Target};
-pub use vcpu::{Exposure, RunPages, VcpuCore};
-pub use vm::{IoEvent, VmCore};
+pub use vcpu::{Exposure, RunPages, VcpuCore, VcpuState};
+pub use vm::{IoEvent, VmCore, VmState};
 pub use vmhatch_devices::{DeviceState, Ignore};
+#[cfg(target_arch = "x86_64")]
 pub use wire::{IRQCHIP_SIZE, copy_msrs, flatten_cpuid, parse_cpuid, parse_msrs};
 
 /// Kicks every vCPU of the process for good: the process is about to exit.

@@ -61,7 +61,7 @@ pub fn parse_msrs(bytes: &[u8]) -> Result<Vec<kvm_msr_entry>, Error> {
     if !bytes.len().is_multiple_of(size) {
         return Err(Error::new(ErrorCode::State, format!("an MSR entry has {size} bytes")));
     }
-    bytes.chunks_exact(size).map(|chunk| crate::vm::from_bytes("kvm_msr_entry", chunk)).collect()
+    bytes.chunks_exact(size).map(|chunk| crate::state::from_bytes("kvm_msr_entry", chunk)).collect()
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ fn completing_keeps_the_reply_and_lets_registers_be_written() {
         let mut now = regs(&vcpu);
         assert_eq!(now.rax as u8, reply);
         now.rbx = u64::from(reply);
-        vcpu.set_regs(now.as_bytes()).unwrap();
+        vcpu.set_state(VcpuState::Regs, now.as_bytes()).unwrap();
         run.resume(Resume::Run);
     }
     assert_eq!(next(&port, &vcpu, &run), Status::IoIn as u32);
@@ -108,7 +108,7 @@ fn closing_ends_the_thread_and_lets_go() {
     assert_eq!(next(&port, &vcpu, &run), Status::Closed as u32);
     // Nobody answers: the thread ends by itself.
     eventually("the thread's end", || Arc::strong_count(&run) == 1);
-    assert_eq!(vcpu.regs().unwrap_err().code, ErrorCode::Closed);
+    assert_eq!(vcpu.mp_state().unwrap_err().code, ErrorCode::Closed);
 }
 
 #[test]

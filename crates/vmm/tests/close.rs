@@ -26,7 +26,7 @@ fn closing_from_another_thread_ends_a_run() {
             closer.join().unwrap();
             assert_eq!(vcpu.step(), Status::Closed as u32);
             assert_eq!(vcpu.complete(), Status::Closed as u32);
-            assert_eq!(vcpu.regs().unwrap_err().code, ErrorCode::Closed);
+            assert_eq!(vcpu.mp_state().unwrap_err().code, ErrorCode::Closed);
         });
     }
 }

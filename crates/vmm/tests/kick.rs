@@ -130,11 +130,11 @@ fn a_vcpu_in_use_is_busy_at_once() {
         });
         // Between two slices the vCPU is free for a moment.
         support::eventually("busy", || {
-            vcpu.regs().is_err_and(|error| error.code == vmhatch_vmm::ErrorCode::Busy)
+            vcpu.mp_state().is_err_and(|error| error.code == vmhatch_vmm::ErrorCode::Busy)
         });
         support::eventually("busy step", || vcpu.step() == Status::Busy as u32);
         vcpu.kick();
         runner.join().unwrap();
-        vcpu.regs().unwrap();
+        vcpu.mp_state().unwrap();
     });
 }

@@ -121,7 +121,7 @@ fn complete_and_write(vcpu: &vmhatch_vmm::VcpuCore, change: impl FnOnce(&mut kvm
     assert_eq!(vcpu.complete(), Status::Completed as u32);
     let mut now = regs(vcpu);
     change(&mut now);
-    vcpu.set_regs(now.as_bytes()).unwrap();
+    vcpu.set_state(VcpuState::Regs, now.as_bytes()).unwrap();
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn completing_keeps_the_reply_of_string_input() {
                 assert_eq!(status, Status::Completed as u32);
                 let mut now = regs(&vcpu);
                 now.rbx = 0x1234;
-                vcpu.set_regs(now.as_bytes()).unwrap();
+                vcpu.set_state(VcpuState::Regs, now.as_bytes()).unwrap();
             }
         }
     }

@@ -1,5 +1,5 @@
 import type { Regs } from '../../kvm/registers.ts';
-import type { Sregs } from '../../kvm/vcpu.ts';
+import type { Sregs } from '../../kvm/vcpu-x86.ts';
 import { hex } from '../quantity.ts';
 
 const rows = [

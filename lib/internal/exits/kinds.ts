@@ -9,6 +9,8 @@ const TABLE: Record<ExitKind, true> = {
   hlt: true,
   shutdown: true,
   debug: true,
+  armDebug: true,
+  armNisv: true,
   exception: true,
   failEntry: true,
   internalError: true,

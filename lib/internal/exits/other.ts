@@ -65,6 +65,14 @@ const READERS: { [Kind in Exclude<ExitKind, 'ioIn' | 'ioOut' | 'mmioRead' | 'mmi
     dr6: u64(view, RUN.debug.arch.dr6),
     dr7: u64(view, RUN.debug.arch.dr7),
   }),
+  armDebug: (view) => ({
+    hsr: u64(view, RUN.debug.arm.hsr),
+    far: u64(view, RUN.debug.arm.far),
+  }),
+  armNisv: (view) => ({
+    esrIss: u64(view, RUN.armNisv.esrIss),
+    faultIpa: Number(u64(view, RUN.armNisv.faultIpa)),
+  }),
   exception: (view) => ({ exception: u32(view, RUN.ex.exception), errorCode: u32(view, RUN.ex.errorCode) }),
   failEntry: (view) => ({
     hardwareEntryFailureReason: u64(view, RUN.failEntry.reason),

@@ -8,9 +8,9 @@ import { OtherExit } from './other.ts';
 
 const EXIT_REASON = RUN.exitReason / 4;
 
-/** Kinds by `kvm_run.exit_reason`; reasons of other architectures are unknown here. */
+/** Kinds by `kvm_run.exit_reason`; reasons of architectures that this package is not made for are unknown. */
 const KINDS: readonly OtherExit['kind'][] = (() => {
-  const x86: readonly OtherExit['kind'][] = [
+  const known: readonly OtherExit['kind'][] = [
     'exception',
     'hypercall',
     'debug',
@@ -34,9 +34,12 @@ const KINDS: readonly OtherExit['kind'][] = (() => {
     'xen',
     'notify',
     'memoryFault',
+    'armNisv',
   ];
   const kinds: OtherExit['kind'][] = Array.from({ length: 64 }, () => 'unknown');
-  for (const kind of x86) kinds[EXIT_REASONS[kind as keyof typeof EXIT_REASONS]] = kind;
+  for (const kind of known) kinds[EXIT_REASONS[kind as keyof typeof EXIT_REASONS]] = kind;
+  // What it says lies elsewhere, and means something else.
+  if (process.arch === 'arm64') kinds[EXIT_REASONS.debug] = 'armDebug';
   return kinds;
 })();
 

@@ -2,33 +2,20 @@
 
 use std::fmt::Write as _;
 
-use vmhatch_vmm::layout::{Capability, capabilities};
-
-/// Whose capability it is, by its kernel name, if it has no meaning on x86_64.
-fn architecture(kernel: &str) -> Option<&'static str> {
-    let name = kernel.trim_start_matches("KVM_CAP_");
-    [
-        ("PPC_", "PowerPC"),
-        ("SPAPR_", "PowerPC"),
-        ("SW_TLB", "PowerPC"),
-        ("IRQ_MPIC", "PowerPC"),
-        ("IRQ_XICS", "PowerPC"),
-        ("S390_", "s390x"),
-        ("ARM_", "Arm"),
-        ("COUNTER_OFFSET", "Arm"),
-        ("MIPS_", "MIPS"),
-    ]
-    .into_iter()
-    .find_map(|(prefix, architecture)| name.starts_with(prefix).then_some(architecture))
-}
+use vmhatch_vmm::layout::{Architecture, Capability, capabilities};
 
 fn capability_doc(capability: &Capability) -> String {
-    let Capability { kernel, doc, .. } = capability;
-    match (doc.is_empty(), architecture(kernel)) {
-        (false, _) => format!("{doc}. `{kernel}`."),
-        (true, Some(architecture)) => format!("{architecture} only. `{kernel}`."),
-        (true, None) => format!("`{kernel}`."),
-    }
+    let Capability { kernel, architecture, doc, .. } = capability;
+    let whose = match architecture {
+        Architecture::All => "",
+        Architecture::X86 => "x86_64 only. ",
+        Architecture::Arm => "aarch64 only. ",
+        Architecture::Ppc => "PowerPC only. ",
+        Architecture::S390 => "s390x only. ",
+        Architecture::Mips => "MIPS only. ",
+        Architecture::Riscv => "RISC-V only. ",
+    };
+    format!("{doc}. {whose}`{kernel}`.")
 }
 
 /// lib/generated/capabilities.ts.

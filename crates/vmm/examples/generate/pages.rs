@@ -7,6 +7,8 @@ use vmhatch_vmm::layout::{
     STATUSES,
 };
 
+use vmhatch_vmm::{VcpuState, VmState};
+
 use crate::naming::{camel, uncapitalised};
 
 /// lib/generated/run-page.ts.
@@ -36,6 +38,17 @@ pub fn control_page() -> String {
             "POSTED",
             POSTED_PAGE,
         ),
+    ]
+    .join("\n")
+}
+
+/// lib/generated/state-kinds.ts.
+pub fn state_kinds() -> String {
+    let vcpu = VcpuState::ALL.iter().map(|(name, state)| (uncapitalised(name), *state as u32));
+    let vm = VmState::ALL.iter().map(|(name, state)| (uncapitalised(name), *state as u32));
+    [
+        numbers("The structures of a vCPU that one call reads and one writes", "VCPU_STATE", vcpu),
+        numbers("The structures of a machine that one call reads and one writes", "VM_STATE", vm),
     ]
     .join("\n")
 }

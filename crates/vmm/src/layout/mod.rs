@@ -1,6 +1,7 @@
 //! The layout of the kernel's structures and of our own pages as data. `examples/generate.rs` writes it as TypeScript,
 //! so that both languages read the same bytes at the same place. The tables describe x86_64.
 
+mod arm_structs;
 #[cfg(target_arch = "x86_64")]
 mod capabilities;
 #[cfg(target_arch = "x86_64")]
@@ -14,8 +15,9 @@ mod run_page;
 #[cfg(target_arch = "x86_64")]
 mod structs;
 
+pub use arm_structs::{ArmDebugExit, ArmVcpuEvents};
 #[cfg(target_arch = "x86_64")]
-pub use capabilities::{Capability, NAMED_BY_CRATE, OTHERS, capabilities};
+pub use capabilities::{Architecture, Capability, NAMED_BY_CRATE, OTHERS, capabilities};
 #[cfg(target_arch = "x86_64")]
 pub use control_page::{CONTROL_PAGE, POSTED_PAGE, STATUS_FLAGS, STATUSES};
 #[cfg(target_arch = "x86_64")]

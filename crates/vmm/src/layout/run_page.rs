@@ -4,6 +4,7 @@ use std::mem::{offset_of, size_of};
 
 use kvm_bindings::{kvm_run, kvm_sync_regs};
 
+use super::ArmDebugExit;
 use super::Node::{self, Group, Offset};
 
 /// A field of `struct kvm_run` itself.
@@ -17,6 +18,13 @@ macro_rules! head {
 macro_rules! exit {
     ($name:literal, $($field:tt)+) => {
         Offset($name, offset_of!(kvm_run, __bindgen_anon_1.$($field)+))
+    };
+}
+
+/// What `debug.arch` is on aarch64.
+macro_rules! arm_debug {
+    ($name:literal, $field:ident) => {
+        Offset($name, offset_of!(kvm_run, __bindgen_anon_1.debug.arch) + offset_of!(ArmDebugExit, $field))
     };
 }
 
@@ -56,16 +64,20 @@ pub const RUN_PAGE: &[Node] = &[
     ),
     Group(
         "debug",
-        &[Group(
-            "arch",
-            &[
-                exit!("exception", debug.arch.exception),
-                exit!("pc", debug.arch.pc),
-                exit!("dr6", debug.arch.dr6),
-                exit!("dr7", debug.arch.dr7),
-            ],
-        )],
+        &[
+            Group(
+                "arch",
+                &[
+                    exit!("exception", debug.arch.exception),
+                    exit!("pc", debug.arch.pc),
+                    exit!("dr6", debug.arch.dr6),
+                    exit!("dr7", debug.arch.dr7),
+                ],
+            ),
+            Group("arm", &[arm_debug!("hsr", hsr), arm_debug!("far", far)]),
+        ],
     ),
+    Group("armNisv", &[exit!("esrIss", arm_nisv.esr_iss), exit!("faultIpa", arm_nisv.fault_ipa)]),
     Group(
         "mmio",
         &[

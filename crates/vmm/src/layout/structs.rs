@@ -1,5 +1,6 @@
 //! Layout tables of the structures that KVM's ioctls take and give.
 
+use super::ArmVcpuEvents;
 use kvm_bindings::{
     kvm_clock_data, kvm_cpuid_entry2, kvm_debugregs, kvm_dtable, kvm_fpu, kvm_guest_debug,
     kvm_guest_debug_arch, kvm_mp_state, kvm_msr_entry, kvm_pit_channel_state, kvm_pit_state2, kvm_regs,
@@ -269,6 +270,15 @@ layouts! {
         smi, triple_fault, exception_has_payload,
         exception_payload = "CR2 or DR6 that comes with the exception";
         reserved
+    }
+
+    #[doc = "Exceptions that wait on aarch64"]
+    ARM_VCPU_EVENTS: ArmVcpuEvents as "arm_vcpu_events" {
+        serror_pending = "1: a system error waits",
+        serror_has_esr = "1: `serrorEsr` is valid",
+        ext_dabt_pending = "1: an external data abort waits",
+        serror_esr = "The syndrome that comes with the system error";
+        pad, reserved
     }
 
     #[doc = "One extended control register"]

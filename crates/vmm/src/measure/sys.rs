@@ -8,27 +8,27 @@ use std::ptr::NonNull;
 use kvm_bindings::{
     kvm_coalesced_mmio_zone, kvm_ioeventfd, kvm_regs, kvm_sregs, kvm_userspace_memory_region,
 };
-use libc::{c_int, c_ulong};
+use libc::{Ioctl, c_int};
 
 // <asm-generic/ioctl.h>: direction in bits 30-31, size in bits 16-29, type (KVMIO, 0xae) in bits 8-15, number below.
-const fn request(direction: c_ulong, number: c_ulong, size: usize) -> c_ulong {
-    direction << 30 | (size as c_ulong) << 16 | 0xae << 8 | number
+const fn request(direction: Ioctl, number: Ioctl, size: usize) -> Ioctl {
+    direction << 30 | (size as Ioctl) << 16 | 0xae << 8 | number
 }
-const NONE: c_ulong = 0;
-const WRITE: c_ulong = 1;
-const READ: c_ulong = 2;
+const NONE: Ioctl = 0;
+const WRITE: Ioctl = 1;
+const READ: Ioctl = 2;
 
 // <linux/kvm.h>
-const KVM_CREATE_VM: c_ulong = request(NONE, 0x01, 0);
-const KVM_GET_VCPU_MMAP_SIZE: c_ulong = request(NONE, 0x04, 0);
-const KVM_CREATE_VCPU: c_ulong = request(NONE, 0x41, 0);
-const KVM_SET_USER_MEMORY_REGION: c_ulong = request(WRITE, 0x46, size_of::<kvm_userspace_memory_region>());
-const KVM_REGISTER_COALESCED_MMIO: c_ulong = request(WRITE, 0x67, size_of::<kvm_coalesced_mmio_zone>());
-const KVM_IOEVENTFD: c_ulong = request(WRITE, 0x79, size_of::<kvm_ioeventfd>());
-const KVM_RUN: c_ulong = request(NONE, 0x80, 0);
-const KVM_SET_REGS: c_ulong = request(WRITE, 0x82, size_of::<kvm_regs>());
-const KVM_GET_SREGS: c_ulong = request(READ, 0x83, size_of::<kvm_sregs>());
-const KVM_SET_SREGS: c_ulong = request(WRITE, 0x84, size_of::<kvm_sregs>());
+const KVM_CREATE_VM: Ioctl = request(NONE, 0x01, 0);
+const KVM_GET_VCPU_MMAP_SIZE: Ioctl = request(NONE, 0x04, 0);
+const KVM_CREATE_VCPU: Ioctl = request(NONE, 0x41, 0);
+const KVM_SET_USER_MEMORY_REGION: Ioctl = request(WRITE, 0x46, size_of::<kvm_userspace_memory_region>());
+const KVM_REGISTER_COALESCED_MMIO: Ioctl = request(WRITE, 0x67, size_of::<kvm_coalesced_mmio_zone>());
+const KVM_IOEVENTFD: Ioctl = request(WRITE, 0x79, size_of::<kvm_ioeventfd>());
+const KVM_RUN: Ioctl = request(NONE, 0x80, 0);
+const KVM_SET_REGS: Ioctl = request(WRITE, 0x82, size_of::<kvm_regs>());
+const KVM_GET_SREGS: Ioctl = request(READ, 0x83, size_of::<kvm_sregs>());
+const KVM_SET_SREGS: Ioctl = request(WRITE, 0x84, size_of::<kvm_sregs>());
 
 /// `-1` is `errno`, everything else is the answer.
 pub(super) fn check(result: c_int) -> io::Result<c_int> {

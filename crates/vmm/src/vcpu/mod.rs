@@ -13,6 +13,7 @@ mod state;
 
 pub use pages::{Exposure, RunPages};
 pub(crate) use run_loop::Lane;
+pub use state::VcpuState;
 
 use crate::control::Status;
 use crate::isolate::Reply;

@@ -1,14 +1,10 @@
-//! Interrupts, event descriptors and clocks of the machine.
+//! Interrupts and event descriptors of the machine.
 
-use super::{VmCore, from_bytes};
+use super::VmCore;
 use crate::error::IoctlResult;
 use crate::raw_ioctl;
 use crate::{Bus, Error, EventFd};
-use kvm_bindings::{
-    KVM_PIT_SPEAKER_DUMMY, kvm_clock_data, kvm_ioeventfd, kvm_irqchip, kvm_msi, kvm_pit_config,
-    kvm_pit_state2,
-};
-use zerocopy::IntoBytes;
+use kvm_bindings::{kvm_ioeventfd, kvm_msi};
 
 /// Where an ioeventfd listens, and for what.
 #[derive(Debug, Clone, Copy)]
@@ -24,24 +20,6 @@ pub struct IoEvent {
 }
 
 impl VmCore {
-    /// `KVM_SET_TSS_ADDR`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
-    pub fn set_tss_address(&self, address: u64) -> Result<(), Error> {
-        self.with(|vm| vm.set_tss_address(address as usize).ioctl("KVM_SET_TSS_ADDR"))
-    }
-
-    /// `KVM_SET_IDENTITY_MAP_ADDR`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
-    pub fn set_identity_map_address(&self, address: u64) -> Result<(), Error> {
-        self.with(|vm| vm.set_identity_map_address(address).ioctl("KVM_SET_IDENTITY_MAP_ADDR"))
-    }
-
     /// `KVM_CREATE_IRQCHIP`.
     ///
     /// # Errors
@@ -49,18 +27,6 @@ impl VmCore {
     /// [`ErrorCode::Ioctl`] (`EEXIST` the second time), [`ErrorCode::Closed`].
     pub fn create_irq_chip(&self) -> Result<(), Error> {
         self.with(|vm| vm.create_irq_chip().ioctl("KVM_CREATE_IRQCHIP"))
-    }
-
-    /// `KVM_CREATE_PIT2`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::Ioctl`] (`ENOENT` without an irqchip), [`ErrorCode::Closed`].
-    pub fn create_pit2(&self, speaker_dummy: bool) -> Result<(), Error> {
-        let flags = if speaker_dummy { KVM_PIT_SPEAKER_DUMMY } else { 0 };
-        self.with(|vm| {
-            vm.create_pit2(kvm_pit_config { flags, ..Default::default() }).ioctl("KVM_CREATE_PIT2")
-        })
     }
 
     /// `KVM_IRQ_LINE`.
@@ -141,65 +107,5 @@ impl VmCore {
             ..Default::default()
         };
         self.with(|vm| Ok(vm.signal_msi(msi).ioctl("KVM_SIGNAL_MSI")? > 0))
-    }
-
-    /// `KVM_GET_IRQCHIP`: the bytes of `struct kvm_irqchip`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
-    pub fn irqchip(&self, chip: u32) -> Result<Vec<u8>, Error> {
-        let mut state = kvm_irqchip { chip_id: chip, ..Default::default() };
-        self.with(|vm| vm.get_irqchip(&mut state).ioctl("KVM_GET_IRQCHIP"))?;
-        Ok(state.as_bytes().to_vec())
-    }
-
-    /// `KVM_SET_IRQCHIP`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::State`] for a wrong size, [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
-    pub fn set_irqchip(&self, chip: u32, state: &[u8]) -> Result<(), Error> {
-        let mut state: kvm_irqchip = from_bytes("kvm_irqchip", state)?;
-        state.chip_id = chip;
-        self.with(|vm| vm.set_irqchip(&state).ioctl("KVM_SET_IRQCHIP"))
-    }
-
-    /// `KVM_GET_PIT2`: the bytes of `struct kvm_pit_state2`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
-    pub fn pit2(&self) -> Result<Vec<u8>, Error> {
-        Ok(self.with(|vm| vm.get_pit2().ioctl("KVM_GET_PIT2"))?.as_bytes().to_vec())
-    }
-
-    /// `KVM_SET_PIT2`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::State`] for a wrong size, [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
-    pub fn set_pit2(&self, state: &[u8]) -> Result<(), Error> {
-        let state: kvm_pit_state2 = from_bytes("kvm_pit_state2", state)?;
-        self.with(|vm| vm.set_pit2(&state).ioctl("KVM_SET_PIT2"))
-    }
-
-    /// `KVM_GET_CLOCK`: the bytes of `struct kvm_clock_data`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
-    pub fn clock(&self) -> Result<Vec<u8>, Error> {
-        Ok(self.with(|vm| vm.get_clock().ioctl("KVM_GET_CLOCK"))?.as_bytes().to_vec())
-    }
-
-    /// `KVM_SET_CLOCK`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::State`] for a wrong size, [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
-    pub fn set_clock(&self, state: &[u8]) -> Result<(), Error> {
-        let state: kvm_clock_data = from_bytes("kvm_clock_data", state)?;
-        self.with(|vm| vm.set_clock(&state).ioctl("KVM_SET_CLOCK"))
     }
 }

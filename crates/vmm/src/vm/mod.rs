@@ -1,8 +1,12 @@
 //! The virtual machine's file descriptor and what belongs to it.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod claims;
 mod interrupts;
 mod memory;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 pub use interrupts::IoEvent;
 
@@ -10,12 +14,24 @@ use crate::error::IoctlResult;
 use crate::kvm::retry;
 use crate::posted::Posted;
 use crate::routes::Routes;
+use crate::state::states;
 use crate::{Error, ErrorCode, GuestMemory, IsolatePort, VcpuCore};
 use kvm_bindings::kvm_enable_cap;
 use kvm_ioctls::VmFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use zerocopy::FromBytes;
+
+states! {
+    /// A structure of the machine that one ioctl reads and one writes.
+    VmState {
+        /// `struct kvm_irqchip`: an interrupt controller, by its number.
+        Irqchip,
+        /// `struct kvm_pit_state2`: the timer.
+        Pit2,
+        /// `struct kvm_clock_data`: the clock.
+        Clock,
+    }
+}
 
 /// What every exit looks at, on one cache line.
 #[derive(Default)]
@@ -155,14 +171,4 @@ fn too_many_vcpus(vm: &VmFd) -> Error {
         ),
         ..Error::os(ErrorCode::TooManyVcpus, "KVM_CREATE_VCPU", libc::EINVAL)
     }
-}
-
-/// Reads a kernel structure from bytes of exactly its size.
-pub(crate) fn from_bytes<T: FromBytes>(name: &str, bytes: &[u8]) -> Result<T, Error> {
-    T::read_from_bytes(bytes).map_err(|_| {
-        Error::new(
-            ErrorCode::State,
-            format!("{name} has {} bytes, {} were given", size_of::<T>(), bytes.len()),
-        )
-    })
 }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use vmhatch_test_guests::{Guest, Mode};
 use vmhatch_vmm::{
     Access, Backing, Bus, Claim, IsolatePort, KvmCore, PostedWrite, RegionConfig, RunPages, ScriptDevice,
-    Status, Target, VcpuCore, ViewGuard, VmCore, flag,
+    Status, Target, VcpuCore, VcpuState, ViewGuard, VmCore, flag,
 };
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 /// Longer than anything here takes on a busy machine: what runs into it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,10 +62,10 @@ pub fn vcpu(vm: &Arc<VmCore>, guest: &Guest, change: impl FnOnce(&mut kvm_regs))
     let mut sregs = sregs(&vcpu);
     sregs.cs.base = 0;
     sregs.cs.selector = 0;
-    vcpu.set_sregs(sregs.as_bytes()).unwrap();
+    vcpu.set_state(VcpuState::Sregs, sregs.as_bytes()).unwrap();
     let mut start = kvm_regs { rip: guest.entry, rflags: 2, ..Default::default() };
     change(&mut start);
-    vcpu.set_regs(start.as_bytes()).unwrap();
+    vcpu.set_state(VcpuState::Regs, start.as_bytes()).unwrap();
     vcpu
 }
 
@@ -77,11 +77,15 @@ pub fn ready(port: &Arc<IsolatePort>, guest: &Guest) -> Option<(Arc<VmCore>, Arc
 }
 
 pub fn regs(vcpu: &VcpuCore) -> kvm_regs {
-    kvm_regs::read_from_bytes(&vcpu.regs().unwrap()).unwrap()
+    let mut regs = kvm_regs::default();
+    vcpu.get_state(VcpuState::Regs, regs.as_mut_bytes()).unwrap();
+    regs
 }
 
 pub fn sregs(vcpu: &VcpuCore) -> kvm_sregs {
-    kvm_sregs::read_from_bytes(&vcpu.sregs().unwrap()).unwrap()
+    let mut sregs = kvm_sregs::default();
+    vcpu.get_state(VcpuState::Sregs, sregs.as_mut_bytes()).unwrap();
+    sregs
 }
 
 /// Steps over what the host's clock brings, until the guest or a kick has something.

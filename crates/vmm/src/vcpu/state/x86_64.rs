@@ -1,121 +1,73 @@
-//! The vCPU's registers and tables, each by its ioctl.
+//! The vCPU's registers and tables on x86_64, each by its ioctl.
 
-use super::VcpuCore;
+use super::VcpuState;
 use crate::error::IoctlResult;
 use crate::kvm::{checked_msrs, msr_request};
-use crate::vm::from_bytes;
+use crate::state::{from_bytes, put};
+use crate::vcpu::VcpuCore;
 use crate::{Error, ErrorCode};
 use kvm_bindings::{
     CpuId, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_MAX_CPUID_ENTRIES, Msrs,
-    kvm_cpuid_entry2, kvm_guest_debug, kvm_guest_debug_arch, kvm_lapic_state, kvm_mp_state, kvm_msr_entry,
-    kvm_regs, kvm_sregs,
+    kvm_cpuid_entry2, kvm_guest_debug, kvm_guest_debug_arch, kvm_lapic_state, kvm_msr_entry,
 };
-use kvm_ioctls::VcpuFd;
 use zerocopy::IntoBytes;
 
 /// Where `struct kvm_sync_regs` is in `struct kvm_run`.
 const SYNC_REGS: usize = std::mem::offset_of!(kvm_bindings::kvm_run, s);
 
 impl VcpuCore {
-    fn with<T>(&self, use_fd: impl FnOnce(&VcpuFd) -> Result<T, Error>) -> Result<T, Error> {
-        let gate = self.use_now()?;
-        match &gate.local().fd {
-            Some(fd) => use_fd(fd),
-            None => Err(Error::closed("Vcpu")),
-        }
-    }
-
-    /// `KVM_GET_REGS`: the bytes of `struct kvm_regs`.
+    /// Reads one of the vCPU's structures into `target`; the bytes that it has.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Busy`], [`ErrorCode::Closed`], [`ErrorCode::Ioctl`].
-    pub fn regs(&self) -> Result<Vec<u8>, Error> {
-        self.with(|fd| Ok(fd.get_regs().ioctl("KVM_GET_REGS")?.as_bytes().to_vec()))
+    /// [`ErrorCode::State`] when the target has another size, [`ErrorCode::Unsupported`] for a structure that this
+    /// architecture does not have, [`ErrorCode::Busy`], [`ErrorCode::Closed`], [`ErrorCode::Ioctl`].
+    pub fn get_state(&self, state: VcpuState, target: &mut [u8]) -> Result<usize, Error> {
+        self.with(|fd| match state {
+            VcpuState::Regs => put(target, fd.get_regs().ioctl("KVM_GET_REGS")?.as_bytes()),
+            VcpuState::Sregs => put(target, fd.get_sregs().ioctl("KVM_GET_SREGS")?.as_bytes()),
+            VcpuState::Lapic => put(target, fd.get_lapic().ioctl("KVM_GET_LAPIC")?.as_bytes()),
+            VcpuState::Events => put(target, fd.get_vcpu_events().ioctl("KVM_GET_VCPU_EVENTS")?.as_bytes()),
+        })
     }
 
-    /// `KVM_SET_REGS`.
+    /// Writes one of the vCPU's structures.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Busy`], [`ErrorCode::Closed`], [`ErrorCode::Ioctl`], [`ErrorCode::State`] for a wrong size.
-    pub fn set_regs(&self, bytes: &[u8]) -> Result<(), Error> {
-        let regs: kvm_regs = from_bytes("kvm_regs", bytes)?;
-        self.with(|fd| fd.set_regs(&regs).ioctl("KVM_SET_REGS"))
+    /// [`ErrorCode::State`] when the bytes have another size; else as [`get_state`](Self::get_state).
+    pub fn set_state(&self, state: VcpuState, bytes: &[u8]) -> Result<(), Error> {
+        self.with(|fd| match state {
+            VcpuState::Regs => fd.set_regs(&from_bytes("kvm_regs", bytes)?).ioctl("KVM_SET_REGS"),
+            VcpuState::Sregs => fd.set_sregs(&from_bytes("kvm_sregs", bytes)?).ioctl("KVM_SET_SREGS"),
+            VcpuState::Lapic => {
+                let lapic: kvm_lapic_state = from_bytes("kvm_lapic_state", bytes)?;
+                fd.set_lapic(&lapic).ioctl("KVM_SET_LAPIC")
+            }
+            VcpuState::Events => {
+                let events = from_bytes("kvm_vcpu_events", bytes)?;
+                fd.set_vcpu_events(&events).ioctl("KVM_SET_VCPU_EVENTS")
+            }
+        })
     }
 
     /// `KVM_GET_REGS` into the shared page, where sync regs would have put them.
     ///
     /// # Errors
     ///
-    /// As [`regs`](Self::regs).
+    /// As [`get_state`](Self::get_state).
     pub fn load_regs(&self) -> Result<(), Error> {
-        let bytes = self.regs()?;
-        self.pages.store(SYNC_REGS, &bytes);
-        Ok(())
-    }
-
-    /// `KVM_GET_SREGS`: the bytes of `struct kvm_sregs`.
-    ///
-    /// # Errors
-    ///
-    /// As [`regs`](Self::regs).
-    pub fn sregs(&self) -> Result<Vec<u8>, Error> {
-        self.with(|fd| Ok(fd.get_sregs().ioctl("KVM_GET_SREGS")?.as_bytes().to_vec()))
-    }
-
-    /// `KVM_SET_SREGS`.
-    ///
-    /// # Errors
-    ///
-    /// As [`set_regs`](Self::set_regs).
-    pub fn set_sregs(&self, bytes: &[u8]) -> Result<(), Error> {
-        let sregs: kvm_sregs = from_bytes("kvm_sregs", bytes)?;
-        self.with(|fd| fd.set_sregs(&sregs).ioctl("KVM_SET_SREGS"))
-    }
-
-    /// `KVM_GET_MP_STATE`.
-    ///
-    /// # Errors
-    ///
-    /// As [`regs`](Self::regs).
-    pub fn mp_state(&self) -> Result<u32, Error> {
-        self.with(|fd| Ok(fd.get_mp_state().ioctl("KVM_GET_MP_STATE")?.mp_state))
-    }
-
-    /// `KVM_SET_MP_STATE`.
-    ///
-    /// # Errors
-    ///
-    /// As [`regs`](Self::regs).
-    pub fn set_mp_state(&self, state: u32) -> Result<(), Error> {
-        self.with(|fd| fd.set_mp_state(kvm_mp_state { mp_state: state }).ioctl("KVM_SET_MP_STATE"))
-    }
-
-    /// `KVM_GET_LAPIC`: the bytes of `struct kvm_lapic_state`, the registers of the local APIC.
-    ///
-    /// # Errors
-    ///
-    /// As [`regs`](Self::regs); `EINVAL` without the in-kernel interrupt controllers.
-    pub fn lapic(&self) -> Result<Vec<u8>, Error> {
-        self.with(|fd| Ok(fd.get_lapic().ioctl("KVM_GET_LAPIC")?.regs.map(|byte| byte as u8).to_vec()))
-    }
-
-    /// `KVM_SET_LAPIC`.
-    ///
-    /// # Errors
-    ///
-    /// As [`set_regs`](Self::set_regs).
-    pub fn set_lapic(&self, bytes: &[u8]) -> Result<(), Error> {
-        let lapic: kvm_lapic_state = from_bytes("kvm_lapic_state", bytes)?;
-        self.with(|fd| fd.set_lapic(&lapic).ioctl("KVM_SET_LAPIC"))
+        self.with(|fd| {
+            self.pages.store(SYNC_REGS, fd.get_regs().ioctl("KVM_GET_REGS")?.as_bytes());
+            Ok(())
+        })
     }
 
     /// `KVM_GET_TSC_KHZ`: how fast the guest's time stamp counter runs.
     ///
     /// # Errors
     ///
-    /// As [`regs`](Self::regs).
+    /// As [`get_state`](Self::get_state).
     pub fn tsc_khz(&self) -> Result<u32, Error> {
         self.with(|fd| fd.get_tsc_khz().ioctl("KVM_GET_TSC_KHZ"))
     }
@@ -124,7 +76,7 @@ impl VcpuCore {
     ///
     /// # Errors
     ///
-    /// As [`regs`](Self::regs).
+    /// As [`get_state`](Self::get_state).
     pub fn cpuid2(&self) -> Result<Vec<kvm_cpuid_entry2>, Error> {
         self.with(|fd| {
             let cpuid = fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).ioctl("KVM_GET_CPUID2")?;
@@ -136,7 +88,7 @@ impl VcpuCore {
     ///
     /// # Errors
     ///
-    /// As [`regs`](Self::regs); `E2BIG` for more entries than KVM takes.
+    /// As [`get_state`](Self::get_state); `E2BIG` for more entries than KVM takes.
     pub fn set_cpuid2(&self, entries: &[kvm_cpuid_entry2]) -> Result<(), Error> {
         let cpuid = CpuId::from_entries(entries)
             .map_err(|_| Error::os(ErrorCode::Ioctl, "KVM_SET_CPUID2", libc::E2BIG))?;
@@ -147,7 +99,7 @@ impl VcpuCore {
     ///
     /// # Errors
     ///
-    /// As [`regs`](Self::regs); the error names the first MSR that the host refused.
+    /// As [`get_state`](Self::get_state); the error names the first MSR that the host refused.
     pub fn msrs(&self, indices: &[u32]) -> Result<Vec<kvm_msr_entry>, Error> {
         let mut msrs = msr_request(indices)?;
         let got = self.with(|fd| fd.get_msrs(&mut msrs).ioctl("KVM_GET_MSRS"))?;
@@ -170,7 +122,7 @@ impl VcpuCore {
     ///
     /// # Errors
     ///
-    /// As [`regs`](Self::regs).
+    /// As [`get_state`](Self::get_state).
     pub fn set_guest_debug(&self, single_step: bool, breakpoints: &[u64]) -> Result<(), Error> {
         /// Debug register 7: local enable bits of breakpoint 0; each next one is two bits further.
         const DR7_LOCAL_ENABLE: u64 = 1;
@@ -197,7 +149,7 @@ impl VcpuCore {
     ///
     /// # Errors
     ///
-    /// As [`regs`](Self::regs).
+    /// As [`get_state`](Self::get_state).
     pub fn nmi(&self) -> Result<(), Error> {
         self.with(|fd| fd.nmi().ioctl("KVM_NMI"))
     }
