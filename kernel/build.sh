@@ -12,11 +12,18 @@ shift 3
 cd "$linux"
 
 # Nothing of the caller's decides what comes out: not its language, not who and where it is.
-export LC_ALL=C TZ=UTC ARCH="$arch"
+unset CROSS_COMPILE KAFLAGS KCFLAGS KCONFIG_ALLCONFIG KCONFIG_CONFIG KCPPFLAGS LLVM MAKEFLAGS MAKELEVEL MFLAGS
+export LC_ALL=C TZ=UTC
 export KBUILD_BUILD_USER=vmhatch KBUILD_BUILD_HOST=vmhatch KBUILD_BUILD_VERSION=1
 KBUILD_BUILD_TIMESTAMP=$(date --utc --date="@${SOURCE_DATE_EPOCH:-0}")
 export KBUILD_BUILD_TIMESTAMP
-unset CROSS_COMPILE KAFLAGS KCFLAGS KCONFIG_ALLCONFIG KCONFIG_CONFIG KCPPFLAGS LLVM MAKEFLAGS MAKELEVEL MFLAGS
+# The kernel's name of the architecture, what its boot loaders take, and the tools on a machine of another architecture.
+case $arch in
+  x86_64) export ARCH=x86_64 image=bzImage tools=x86_64-linux-gnu- ;;
+  aarch64) export ARCH=arm64 image=Image tools=aarch64-linux-gnu- ;;
+  *) echo "build.sh: there is no kernel for '$arch'" >&2 && exit 2 ;;
+esac
+[ "$(uname -m)" = "$arch" ] || export CROSS_COMPILE="$tools"
 
 case $step in
   configure)
@@ -28,12 +35,12 @@ case $step in
     exec make --silent olddefconfig
     ;;
   compile)
-    exec make --jobs="$1" vmlinux bzImage
+    exec make --jobs="$1" vmlinux "$image"
     ;;
   collect)
-    cp "arch/$arch/boot/bzImage" "$1/bzImage"
+    cp "arch/$ARCH/boot/$image" "$1/$image"
     cp .config "$1/config"
-    exec strip --strip-all -o "$1/vmlinux" vmlinux
+    exec "${CROSS_COMPILE-}strip" --strip-all -o "$1/vmlinux" vmlinux
     ;;
   *)
     echo "usage: build.sh configure|compile|collect LINUX ARCH …" >&2

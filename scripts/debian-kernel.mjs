@@ -1,12 +1,17 @@
 // Debian's kernels, unpacked into the cache: the one for clouds is a stock Linux that a guest boots, the generic one
 // runs the emulated host. The metapackage says which kernel is the archive's present one.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { architectures, machines } from './host/machines.mjs';
+import { isPlainImage, packedImage } from './kernel/arm64-image.mjs';
 import { findPackage, ownArchitecture } from './shared/debian.mjs';
+import { unpack } from './shared/unpack.mjs';
+import { inWorkFolder } from './shared/work-folder.mjs';
 
 /**
  * @typedef {object} Kernel
- * @property {string} vmlinuz the bzImage (on arm64: the Image)
+ * @property {string} vmlinuz the bzImage; on arm64 the Image, unpacked
  * @property {string} version as `uname -r` says it
  * @property {string} modules the folder of its modules
  */
@@ -19,6 +24,28 @@ import { findPackage, ownArchitecture } from './shared/debian.mjs';
  */
 export function kernelPackage(depends) {
   return /(?:^|[\s,|])(linux-image-\d[^\s,|(:]*)/.exec(depends)?.[1];
+}
+
+/**
+ * An arm64 kernel as boot loaders take it: the file itself, or what is packed in it, which is put beside it.
+ * @param {string} vmlinuz
+ * @returns {Promise<string | undefined>} undefined: it cannot be unpacked here
+ */
+export async function plainImage(vmlinuz) {
+  const image = `${vmlinuz}.Image`;
+  if (existsSync(image)) return image;
+  const bytes = readFileSync(vmlinuz);
+  if (isPlainImage(bytes)) return vmlinuz;
+  const found = packedImage(bytes);
+  return (
+    found &&
+    inWorkFolder(dirname(vmlinuz), async (work) => {
+      const plain = await unpack(found, work, isPlainImage);
+      if (plain === undefined) return undefined;
+      renameSync(plain, image);
+      return image;
+    })
+  );
 }
 
 /**
@@ -39,7 +66,10 @@ async function findKernelOnce(name, options) {
   const folders = ['lib', 'usr/lib'].map((folder) => join(found.root, folder, 'modules', version));
   const modules = folders.find((folder) => existsSync(folder));
   if (!existsSync(vmlinuz) || modules === undefined) return { missing: `${found.root} holds no kernel` };
-  return { vmlinuz, version, modules };
+  if ((options.architecture ?? ownArchitecture) !== 'arm64') return { vmlinuz, version, modules };
+  const plain = await plainImage(vmlinuz);
+  if (plain === undefined) return { missing: `${vmlinuz} is no Image, and packed in no way that is known` };
+  return { vmlinuz: plain, version, modules };
 }
 
 /**
@@ -70,31 +100,47 @@ export function findGenericKernel(options = {}) {
   return findKernel(`linux-image-${options.architecture ?? ownArchitecture}`, options);
 }
 
-const usage = `Usage: node scripts/debian-kernel.mjs [--generic] [--refresh] [--no-download]
+const usage = `Usage: node scripts/debian-kernel.mjs [--arch ${architectures.join('|')}] [--generic] [--refresh] [--no-download]
 
-Prints the path of Debian's cloud kernel, which is unpacked into the cache if it is not there.
+Prints the path of Debian's cloud kernel, which is unpacked into the cache if it is not there: a bzImage, for aarch64 an
+Image.
 
+  --arch         for which architecture (this machine's)
   --generic      the kernel for every machine instead
   --refresh      ask the archive for its kernel of today
   --no-download  only look into the cache`;
 
-if (process.argv[1] === import.meta.filename) {
-  const args = new Set(process.argv.slice(2));
-  const known = new Set(['--generic', '--refresh', '--no-download', '--help']);
-  const unknown = [...args].find((arg) => !known.has(arg));
-  if (unknown !== undefined) {
-    console.error(`Unknown argument '${unknown}'.\n\n${usage}`);
-    process.exitCode = 2;
-  } else if (args.has('--help')) {
+async function main() {
+  const flag = /** @type {const} */ ({ type: 'boolean', default: false });
+  const options = /** @type {const} */ ({
+    arch: { type: 'string' },
+    generic: flag,
+    refresh: flag,
+    'no-download': flag,
+    help: flag,
+  });
+  const { values } = parseArgs({ options });
+  if (values.help) {
     console.log(usage);
-  } else {
-    const options = { refresh: args.has('--refresh'), download: !args.has('--no-download') };
-    const found = await (args.has('--generic') ? findGenericKernel(options) : findCloudKernel(options));
-    if ('missing' in found) {
-      console.error(`No kernel: ${found.missing}`);
-      process.exitCode = 1;
-    } else {
-      console.log(found.vmlinuz);
-    }
+    return;
+  }
+  const arch = values.arch === undefined ? undefined : architectures.find((each) => each === values.arch);
+  if (values.arch !== undefined && arch === undefined)
+    throw new TypeError(`--arch takes ${architectures.join(' or ')}, not '${values.arch}'`);
+  const architecture = arch === undefined ? ownArchitecture : machines[arch].debian;
+  const wanted = { architecture, refresh: values.refresh, download: !values['no-download'] };
+  const found = await (values.generic ? findGenericKernel(wanted) : findCloudKernel(wanted));
+  if ('missing' in found) throw new Error(`No kernel: ${found.missing}`);
+  console.log(found.vmlinuz);
+}
+
+if (process.argv[1] === import.meta.filename) {
+  try {
+    await main();
+  } catch (error) {
+    const wrong = error instanceof TypeError;
+    console.error(error instanceof Error ? error.message : error);
+    if (wrong) console.error(`\n${usage}`);
+    process.exitCode = wrong ? 2 : 1;
   }
 }

@@ -19,7 +19,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, posix } from 'node:path';
-import { ensurePrograms, findPackage } from './shared/debian.mjs';
+import { parseArgs } from 'node:util';
+import { findBusybox } from './shared/busybox.mjs';
+import { ensurePrograms } from './shared/debian.mjs';
 import { cacheDirectory, inRoot } from './shared/paths.mjs';
 import { endChildrenOnSignals, run } from './shared/process.mjs';
 
@@ -30,12 +32,26 @@ const script = inRoot('kernel', 'initrd', 'rc.sh');
 
 /** No library, no start-up code, one segment: the kernel loads a page and runs it. */
 const compilerFlags = [
-  '-Os -Wall -Wextra -Werror -ffreestanding -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables',
+  '-Os -Wall -Wextra -Werror -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables',
   '-fno-pie -no-pie -static -nostdlib -nostartfiles -s -Wl,--build-id=none -Wl,-z,norelro -Wl,--nmagic',
 ].flatMap((flags) => flags.split(' '));
 
+/** By architecture: Debian's name of it, the compiler, and what this one is told more: to put in no landing pads. */
+const machines = {
+  x86_64: { debian: 'amd64', compiler: 'cc', package: 'gcc', flags: ['-fcf-protection=none'] },
+  aarch64: {
+    debian: 'arm64',
+    compiler: 'aarch64-linux-gnu-gcc',
+    package: 'gcc-aarch64-linux-gnu',
+    flags: ['-mbranch-protection=none'],
+  },
+};
+
+/** @typedef {keyof typeof machines} Architecture */
+
 /**
  * @typedef {object} InitrdOptions
+ * @property {Architecture} [arch] x86_64 by default
  * @property {string} [script] what the first program runs in busybox's shell, instead of kernel/initrd/rc.sh
  * @property {Readonly<Record<string, string | Uint8Array>>} [files] path in the guest to a path on this machine (its mode is kept) or to bytes
  * @property {readonly string[]} [modules] kernel modules on this machine, in the order in which rc.sh inserts them
@@ -81,14 +97,25 @@ function entriesOf({ script: text = readFileSync(script, 'utf8'), files = {}, mo
 }
 
 /**
- * The hash of all that is in an initrd, and of how it is made.
- * @param {readonly Entry[]} entries
- * @param {string} busybox
+ * @typedef {object} Parts
+ * @property {readonly Entry[]} entries
+ * @property {string} busybox the guest's
+ * @property {string} packer a busybox that runs here
+ * @property {Architecture} arch
  */
-function hashOf(entries, busybox) {
+
+/**
+ * The hash of all that is in an initrd, and of how it is made.
+ * @param {Parts} parts
+ */
+function hashOf({ entries, busybox, arch }) {
   const hash = createHash('sha256');
   hash.update(
-    JSON.stringify([compilerFlags, entries.map(({ path, bytes, mode }) => [path, bytes.length, mode])]),
+    JSON.stringify([
+      compilerFlags,
+      machines[arch],
+      entries.map(({ path, bytes, mode }) => [path, bytes.length, mode]),
+    ]),
   );
   for (const bytes of [
     readFileSync(initSource),
@@ -110,11 +137,10 @@ function listOf(folder) {
 
 /**
  * @param {string} tree an empty folder
- * @param {readonly Entry[]} entries
- * @param {string} busybox
+ * @param {Parts} parts
  * @returns {Promise<string | undefined>} what went wrong
  */
-async function fillTree(tree, entries, busybox) {
+async function fillTree(tree, { entries, busybox, arch }) {
   for (const folder of ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp']) mkdirSync(join(tree, folder));
   copyFileSync(busybox, join(tree, 'bin', 'busybox'));
   symlinkSync('busybox', join(tree, 'bin', 'sh'));
@@ -125,8 +151,9 @@ async function fillTree(tree, entries, busybox) {
     chmodSync(target, mode);
   }
   const init = join(tree, 'init');
-  const compiled = await run('cc', [...compilerFlags, '-o', init, initSource], { quiet: true });
-  if (!compiled.ok) return `cc ${initSource}: ${compiled.output.trim() || compiled.ending}`;
+  const { compiler, flags } = machines[arch];
+  const compiled = await run(compiler, [...compilerFlags, ...flags, '-o', init, initSource], { quiet: true });
+  if (!compiled.ok) return `${compiler} ${initSource}: ${compiled.output.trim() || compiled.ending}`;
   // Modes and times do not depend on whose machine it is.
   for (const path of listOf(tree)) {
     const target = join(tree, path);
@@ -140,23 +167,23 @@ async function fillTree(tree, entries, busybox) {
 
 /**
  * @param {string} target
- * @param {readonly Entry[]} entries
- * @param {string} busybox
+ * @param {Parts} parts
  * @returns {Promise<string | undefined>} what went wrong
  */
-async function build(target, entries, busybox) {
+async function build(target, parts) {
   const work = mkdtempSync(join(store, 'work-'));
   const tree = join(work, 'tree');
   mkdirSync(tree);
   try {
-    const failure = await fillTree(tree, entries, busybox);
+    const failure = await fillTree(tree, parts);
     if (failure !== undefined) return failure;
     // Not compressed: the kernel copies it faster than it would unpack it, above all on an emulated processor.
     const [list, archive] = [join(work, 'list'), join(work, 'initrd')];
     writeFileSync(list, `${listOf(tree).join('\n')}\n`);
     const flags = '-o -H newc -R 0:0 --ignore-devno --renumber-inodes';
     const command = `cd "$1" && "$2" cpio ${flags} <"$3" >"$4"`;
-    const packed = await run('sh', ['-c', command, 'sh', tree, busybox, list, archive], { quiet: true });
+    const words = ['-c', command, 'sh', tree, parts.packer, list, archive];
+    const packed = await run('sh', words, { quiet: true });
     if (!packed.ok) return `busybox cpio: ${packed.output.trim() || packed.ending}`;
     renameSync(archive, target);
     return undefined;
@@ -174,50 +201,58 @@ function forgetOldInitrds() {
 }
 
 /**
- * The path of a busybox that needs no library, as Debian builds it.
- * @returns {Promise<{ path: string, missing?: undefined } | { path?: undefined, missing: string }>}
- */
-export async function findBusybox() {
-  const found = await findPackage('busybox-static', { architecture: 'amd64' });
-  if ('missing' in found) return found;
-  const paths = ['bin', 'usr/bin'].map((folder) => join(found.root, folder, 'busybox'));
-  const path = paths.find((each) => existsSync(each));
-  return path === undefined ? { missing: `${found.root} holds no busybox` } : { path };
-}
-
-/**
  * The path of an initrd with these contents, from the cache or made now.
  * @param {InitrdOptions} [options]
  * @returns {Promise<{ path: string, missing?: undefined } | { path?: undefined, missing: string }>}
  */
 export async function makeInitrd(options = {}) {
-  if (process.arch !== 'x64') return { missing: 'the minimal initrd is for x86-64 machines so far' };
+  if (process.arch !== 'x64') return { missing: 'the minimal initrd is made on x86-64 machines only' };
+  const { arch = 'x86_64' } = options;
+  const { debian, compiler, package: from } = machines[arch];
   const entries = entriesOf(options);
-  const found = await findBusybox();
-  if (found.path === undefined) return found;
-  const busybox = found.path;
-  const path = join(store, `${hashOf(entries, busybox)}.cpio`);
+  const busybox = await findBusybox(debian);
+  if (busybox.path === undefined) return busybox;
+  const packer = await findBusybox();
+  if (packer.path === undefined) return packer;
+  const parts = { entries, busybox: busybox.path, packer: packer.path, arch };
+  const path = join(store, `${hashOf(parts)}.cpio`);
   if (existsSync(path)) {
     const now = new Date();
     utimesSync(path, now, now);
     return { path };
   }
-  const absent = await ensurePrograms([{ program: 'cc', package: 'gcc' }]);
+  const absent = await ensurePrograms([{ program: compiler, package: from }]);
   if (absent !== undefined) return { missing: absent };
   mkdirSync(store, { recursive: true });
-  const failure = await build(path, entries, busybox);
+  const failure = await build(path, parts);
   if (failure !== undefined) return { missing: failure };
   forgetOldInitrds();
   return { path };
 }
 
-if (process.argv[1] === import.meta.filename) {
+/** @param {string} name */
+function architectureOf(name) {
+  const arch = /** @type {Architecture[]} */ (Object.keys(machines)).find((each) => each === name);
+  if (arch !== undefined) return arch;
+  throw new TypeError(`there is no initrd for '${name}': ${Object.keys(machines).join(', ')}`);
+}
+
+async function main() {
+  const options = /** @type {const} */ ({ arch: { type: 'string', default: 'x86_64' } });
+  const arch = architectureOf(parseArgs({ options }).values.arch);
   endChildrenOnSignals();
-  const initrd = await makeInitrd();
-  if (initrd.path === undefined) {
-    console.error(initrd.missing);
-    process.exitCode = 1;
-  } else {
-    console.log(initrd.path);
+  const initrd = await makeInitrd({ arch });
+  if (initrd.path === undefined) throw new Error(initrd.missing);
+  console.log(initrd.path);
+}
+
+if (process.argv[1] === import.meta.filename) {
+  try {
+    await main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    if (error instanceof TypeError)
+      console.error(`usage: node scripts/initrd.mjs [--arch ${Object.keys(machines).join('|')}]`);
+    process.exitCode = error instanceof TypeError ? 2 : 1;
   }
 }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { architecture, architectures } from './kernel/architectures.mjs';
 import { buildKernel, removeTree } from './kernel/build.mjs';
 import { fragmentsOf, kernelFolder, settingsOf } from './kernel/fragments.mjs';
 import { packKernel } from './kernel/pack.mjs';
@@ -13,22 +14,23 @@ import { cacheDirectory } from './shared/paths.mjs';
 import { endChildrenOnSignals } from './shared/process.mjs';
 
 const store = join(cacheDirectory, 'kernel');
-const architectures = ['x86_64'];
 const kept = 3;
 const usage = `usage: node scripts/kernel.mjs [--arch ${architectures.join('|')}] [--print] [--log] [--pack DIR]
 
-Prints the path of the guest kernel's bzImage; vmlinux, config and provenance.json lie beside it. It is built if the
-cache does not have it, which takes some minutes and needs Debian's package archive.
+Prints the path of the guest kernel: a bzImage, for aarch64 an Image; vmlinux, config and provenance.json lie beside it.
+It is built if the cache does not have it, which takes some minutes and needs Debian's package archive.
 
+  --arch      which one: x86_64 if nothing is said
   --print     build nothing: fail if the cache does not have it
   --log       show what make prints instead of how far it is
-  --pack DIR  fill DIR with the npm package of it, ready for npm pack`;
+  --pack DIR  fill DIR with the npm package of it, ready for npm pack (x86_64 only)`;
 
 /**
  * @typedef {object} Kernel
  * @property {string} folder
- * @property {string} bzImage
- * @property {string} vmlinux an ELF file without symbols, for PVH
+ * @property {string} arch
+ * @property {string} image a bzImage, for aarch64 an Image
+ * @property {string} vmlinux an ELF file without symbols; on x86_64 for PVH
  * @property {string} config
  * @property {string} provenance a JSON file: release, source, compiler, sums
  * @property {string} release as `uname -r` says it
@@ -80,10 +82,11 @@ function cachedFolder(exact) {
 function describe(folder) {
   const file = (/** @type {string} */ name) => join(folder, name);
   const provenance = file('provenance.json');
-  const { release, source } = JSON.parse(readFileSync(provenance, 'utf8'));
+  const { release, arch, source } = JSON.parse(readFileSync(provenance, 'utf8'));
   return {
     folder,
-    bzImage: file('bzImage'),
+    arch,
+    image: file(architecture(arch).image),
     vmlinux: file('vmlinux'),
     config: file('config'),
     provenance,
@@ -92,9 +95,12 @@ function describe(folder) {
   };
 }
 
-/** @param {string} keep the folder that was made last */
-function forgetOldKernels(keep) {
-  const kernels = foldersOf((name) => architectures.some((arch) => name.startsWith(`${arch}-`)));
+/**
+ * @param {string} arch
+ * @param {string} keep the folder that was made last
+ */
+function forgetOldKernels(arch, keep) {
+  const kernels = foldersOf((name) => name.startsWith(`${arch}-`));
   for (const folder of kernels.filter((each) => each !== keep).slice(kept - 1)) {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -104,7 +110,7 @@ function forgetOldKernels(keep) {
  * The guest kernel, from the cache or built now.
  * @param {object} [options]
  * @param {boolean} [options.build] build it if the cache does not have it (false)
- * @param {string} [options.arch] x86_64
+ * @param {string} [options.arch] aarch64 or x86_64 (x86_64)
  * @param {boolean} [options.verbose] print what make prints (false)
  * @returns {Promise<Kernel | { missing: string }>}
  */
@@ -116,7 +122,8 @@ export async function findKernel({ build = false, arch = 'x86_64', verbose = fal
   const exact = join(store, `${arch}-${hash}`);
   const present = cachedFolder(exact);
   if (present !== undefined) return describe(present);
-  if (!build) return { missing: `the guest kernel is not built. Type: node scripts/kernel.mjs` };
+  const command = `node scripts/kernel.mjs${arch === 'x86_64' ? '' : ` --arch ${arch}`}`;
+  if (!build) return { missing: `the guest kernel is not built. Type: ${command}` };
   mkdirSync(store, { recursive: true });
   return withLock(join(store, 'lock'), async () => {
     // Another process may have built it while this one waited. What a killed one left behind goes.
@@ -129,7 +136,7 @@ export async function findKernel({ build = false, arch = 'x86_64', verbose = fal
       version === pinnedSource().version ? exact : `${exact}-${version}`;
     const built = await buildKernel({ arch, store, folderFor, verbose });
     if ('missing' in built) return built;
-    forgetOldKernels(built.folder);
+    forgetOldKernels(arch, built.folder);
     return describe(built.folder);
   });
 }
@@ -158,7 +165,7 @@ async function main() {
     console.log(values.pack);
     return;
   }
-  console.log(kernel.bzImage);
+  console.log(kernel.image);
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -1,5 +1,5 @@
 // The emulated host from outside: QEMU runs, and a job in it. Each test brings a host up, so each asks for much at once.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,13 +12,19 @@ import { until } from '../helpers/wait.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const script = join(root, 'scripts', 'emulated-host');
-const prepared = await prepareHost();
+const prepared = { x86_64: await prepareHost('x86_64'), aarch64: await prepareHost('aarch64') };
+const machines = ['x86_64', 'aarch64'] as const;
 
 /** A test that needs the emulated host. They come one by one: each host uses all processors. */
-function onHost(title: string, run: (t: ExecutionContext) => Promise<void>): void {
-  test.serial(title, async (t) => {
-    if ('missing' in prepared) {
-      t.log(`skipped: ${prepared.missing}`);
+function onHost(
+  arch: (typeof machines)[number],
+  title: string,
+  run: (t: ExecutionContext) => Promise<void>,
+): void {
+  test.serial(`${arch}: ${title}`, async (t) => {
+    const parts = prepared[arch];
+    if ('missing' in parts) {
+      t.log(`skipped: ${parts.missing}`);
       t.pass();
       return;
     }
@@ -66,80 +72,144 @@ function isGone(pid: number): boolean {
   }
 }
 
+for (const arch of machines) {
+  onHost(
+    arch,
+    'a job has its folder, its variables, KVM, two streams apart, and its status is passed on',
+    async (t) => {
+      const job = `pwd; printf '%s|' "$GREETING" $0; test -c /dev/kvm && echo kvm; echo wrong >&2
+    uname -m; grep -c '^processor' /proc/cpuinfo; ls /tmp | wc -l; df /dev/shm | tail -1 | cut -c1-5
+    ip addr show lo | grep -c LOOPBACK,UP; grep SigIgn /proc/self/status; sleep 1000 & exit 37`;
+      const words = ['--arch', arch, '--cpus', '2', '--', 'sh', '-c', job, '$HOME'];
+      const run = start(t, words, join(root, 'docs'));
+      t.deepEqual(await run.ended, { code: 37, signal: null });
+      const lines = [join(root, 'docs'), "a 'b'", 'c|$HOME|kvm', arch, '2', '0', 'tmpfs', '1'];
+      t.is(run.stdout().toString(), `${lines.join('\n')}\nSigIgn:\t0000000000000000\n`);
+      t.regex(run.stderr(), /^emulated-host: up in [\d.]+ s\nwrong\n$/);
+    },
+  );
+
+  onHost(arch, 'bytes of any value and number arrive as they were written, on both streams', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'vmhatch-host-'));
+    t.teardown(() => rmSync(folder, { recursive: true }));
+    const bytes = Buffer.from(Array.from({ length: 3_000_001 }, (_, at) => (at * 7919 + (at >> 8)) % 256));
+    writeFileSync(join(folder, 'bytes'), bytes);
+    const job = 'cat bytes; base64 -w0 bytes >&2; md5sum <bytes >sum';
+    const words = ['--arch', arch, '--quiet', '--share', folder, '--', 'sh', '-c', job];
+    const run = start(t, words, folder);
+    t.deepEqual(await run.ended, { code: 0, signal: null });
+    t.true(run.stdout().equals(bytes));
+    t.true(run.stderr() === bytes.toString('base64'));
+    const sum = createHash('md5').update(bytes).digest('hex');
+    t.is(readFileSync(join(folder, 'sum'), 'utf8'), `${sum}  -\n`);
+  });
+
+  onHost(arch, 'a function runs a command there, with the lines as they come', async (t) => {
+    const lines: string[] = [];
+    const program = `console.log(process.env.COLOUR, process.arch); console.error("e");
+      process.kill(process.pid);`;
+    const result = await runOnEmulatedHost({
+      arch,
+      command: 'node',
+      args: ['--eval', program],
+      env: { COLOUR: 'blue' },
+      quiet: true,
+      onLine: (line) => lines.push(line),
+    });
+    const said = `blue ${arch === 'aarch64' ? 'arm64' : 'x64'}`;
+    t.deepEqual(lines.toSorted(), [said, 'e']);
+    t.false(result.ok);
+    t.is(result.ending, 'exit status 143');
+    t.is(result.status, 143);
+    t.deepEqual(result.output.split('\n').toSorted(), ['', said, 'e']);
+    t.true((result.upMs ?? 0) > 0);
+  });
+
+  onHost(arch, 'a panic of its kernel is an error that says so', async (t) => {
+    const job = 'echo before; sleep 1; echo c >/proc/sysrq-trigger; sleep 60';
+    const run = start(t, ['--arch', arch, '--', 'sh', '-c', job]);
+    t.deepEqual(await run.ended, { code: 125, signal: null });
+    t.is(run.stdout().toString(), 'before\n');
+    t.regex(
+      run.stderr(),
+      /ended before the command did\. [^]*Kernel panic - not syncing: sysrq triggered crash/,
+    );
+  });
+}
+
+onHost('aarch64', "this process's Node is there by its path, as one of that processor", async (t) => {
+  const result = await runOnEmulatedHost({
+    arch: 'aarch64',
+    command: process.execPath,
+    args: [
+      '-p',
+      "[process.arch, process.version.split('.')[0], require('fs').readFileSync('package.json').length].join()",
+    ],
+    env: { PATH: '/nowhere' },
+    quiet: true,
+  });
+  const length = readFileSync(join(root, 'package.json')).length;
+  t.is(result.output, `arm64,v20,${length}\n`);
+});
+
+/** What KVM says by ioctl, which takes a program: the version of its API, and the width of guest physical addresses. */
+const askKvm = `#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+int main(void) {
+  int kvm = open("/dev/kvm", O_RDWR);
+  if (kvm < 0) return 1;
+  printf("%d %d\\n", ioctl(kvm, KVM_GET_API_VERSION, 0), ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE));
+  return ioctl(kvm, KVM_CREATE_VM, 0) < 0;
+}
+`;
+
+onHost('aarch64', 'KVM answers, and makes a virtual machine with addresses of 48 bits', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'vmhatch-kvm-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'ask.c'), askKvm);
+  const words = ['-O', '-o', 'ask', 'ask.c'];
+  const compiled = spawnSync('aarch64-linux-gnu-gcc', words, { cwd: folder, encoding: 'utf8' });
+  if (compiled.error !== undefined) {
+    t.log(
+      `skipped: aarch64-linux-gnu-gcc is not on this machine (gcc-aarch64-linux-gnu, libc6-dev-arm64-cross)`,
+    );
+    t.pass();
+    return;
+  }
+  t.is(compiled.stderr, '');
+  const command = join(folder, 'ask');
+  const result = await runOnEmulatedHost({ arch: 'aarch64', command, share: [folder], quiet: true });
+  t.is(result.output, '12 48\n');
+  t.is(result.status, 0);
+});
+
+// What follows is this machine's part, the same for each host.
+
 onHost(
-  'a job has its folder, its variables, KVM, two streams apart, and its status is passed on',
+  'x86_64',
+  'a job that takes too long is ended with status 124, its output so far is kept',
   async (t) => {
-    const job = `pwd; printf '%s|' "$GREETING" $0; test -c /dev/kvm && echo kvm; echo wrong >&2
-    grep -c svm /proc/cpuinfo; ls /tmp | wc -l; df -t tmpfs /dev/shm | tail -1 | cut -c1-5
-    ip -br link show lo | cut -c1-2; grep SigIgn /proc/self/status; sleep 1000 & exit 37`;
-    const run = start(t, ['--cpus', '2', '--', 'sh', '-c', job, '$HOME'], join(root, 'docs'));
-    t.deepEqual(await run.ended, { code: 37, signal: null });
-    const lines = [join(root, 'docs'), "a 'b'", 'c|$HOME|kvm', '2', '0', 'tmpfs', 'lo'];
-    t.is(run.stdout().toString(), `${lines.join('\n')}\nSigIgn:\t0000000000000000\n`);
-    t.regex(run.stderr(), /^emulated-host: up in [\d.]+ s\nwrong\n$/);
+    const job = 'echo begun; sleep 1000';
+    const result = await runOnEmulatedHost({
+      command: 'sh',
+      args: ['-c', job],
+      timeoutMs: 30_000,
+      quiet: true,
+    });
+    t.is(result.status, 124);
+    t.is(result.ending, 'ended by its time limit of 30 s');
+    t.is(result.output, 'begun\n');
   },
 );
-
-onHost('bytes of any value and number arrive as they were written, on both streams', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'vmhatch-host-'));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  const bytes = Buffer.from(Array.from({ length: 3_000_001 }, (_, at) => (at * 7919 + (at >> 8)) % 256));
-  writeFileSync(join(folder, 'bytes'), bytes);
-  const job = 'cat bytes; base64 -w0 bytes >&2; md5sum <bytes >sum';
-  const run = start(t, ['--quiet', '--share', folder, '--', 'sh', '-c', job], folder);
-  t.deepEqual(await run.ended, { code: 0, signal: null });
-  t.true(run.stdout().equals(bytes));
-  t.true(run.stderr() === bytes.toString('base64'));
-  const sum = createHash('md5').update(bytes).digest('hex');
-  t.is(readFileSync(join(folder, 'sum'), 'utf8'), `${sum}  -\n`);
-});
-
-onHost('a function runs a command there, with the lines as they come', async (t) => {
-  const lines: string[] = [];
-  const result = await runOnEmulatedHost({
-    command: 'node',
-    args: ['--eval', 'console.log(process.env.COLOUR, 6 * 7); console.error("e"); process.kill(process.pid)'],
-    env: { COLOUR: 'blue' },
-    quiet: true,
-    onLine: (line) => lines.push(line),
-  });
-  t.deepEqual(lines.toSorted(), ['blue 42', 'e']);
-  t.false(result.ok);
-  t.is(result.ending, 'exit status 143');
-  t.is(result.status, 143);
-  t.deepEqual(result.output.split('\n').toSorted(), ['', 'blue 42', 'e']);
-  t.true((result.upMs ?? 0) > 0);
-});
-
-onHost('a job that takes too long is ended with status 124, its output so far is kept', async (t) => {
-  const job = 'echo begun; sleep 1000';
-  const result = await runOnEmulatedHost({
-    command: 'sh',
-    args: ['-c', job],
-    timeoutMs: 30_000,
-    quiet: true,
-  });
-  t.is(result.status, 124);
-  t.is(result.ending, 'ended by its time limit of 30 s');
-  t.is(result.output, 'begun\n');
-});
-
-onHost('a panic of its kernel is an error that says so', async (t) => {
-  const run = start(t, ['--', 'sh', '-c', 'echo before; sleep 1; echo c >/proc/sysrq-trigger; sleep 60']);
-  t.deepEqual(await run.ended, { code: 125, signal: null });
-  t.is(run.stdout().toString(), 'before\n');
-  t.regex(
-    run.stderr(),
-    /ended before the command did\. [^]*Kernel panic - not syncing: sysrq triggered crash/,
-  );
-});
 
 for (const [signal, how] of [
   ['SIGKILL', { code: null, signal: 'SIGKILL' }],
   ['SIGTERM', { code: 143, signal: null }],
   ['SIGINT', { code: 130, signal: null }],
 ] as const) {
-  onHost(`${signal} of the script leaves no QEMU behind`, async (t) => {
+  onHost('x86_64', `${signal} of the script leaves no QEMU behind`, async (t) => {
     const run = start(t, ['--', 'sh', '-c', 'echo up; sleep 1000']);
     await until(() => run.stdout().length > 0);
     const qemu = childrenOf(run.child.pid ?? 0);
@@ -152,7 +222,7 @@ for (const [signal, how] of [
   });
 }
 
-onHost('a reader that goes away ends it', async (t) => {
+onHost('x86_64', 'a reader that goes away ends it', async (t) => {
   const run = start(t, ['--', 'yes']);
   run.child.stdout?.once('data', () => run.child.stdout?.destroy());
   t.deepEqual(await run.ended, { code: 141, signal: null });

@@ -1,21 +1,23 @@
 // The emulated host without QEMU: its command line, what its job is told, the end of its streams, its kernel's parts.
 import { Readable } from 'node:stream';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import * as fc from 'fast-check';
-import { kernelPackage } from '../../scripts/debian-kernel.mjs';
+import { kernelPackage, plainImage } from '../../scripts/debian-kernel.mjs';
 import { UntilMark } from '../../scripts/host/end-mark.mjs';
 import { lastLines } from '../../scripts/host/follow.mjs';
 import { dependsOf, loadOrder, moduleName } from '../../scripts/host/initrd.mjs';
 import { endMark, jobEnvironment, jobFile, keptFolders, quoted } from '../../scripts/host/job.mjs';
 import { kvmKind, linuxHost } from '../../scripts/host/kvm-kind.mjs';
+import { architectures, machines } from '../../scripts/host/machines.mjs';
 import { parseCommandLine, WrongArgument } from '../../scripts/host/options.mjs';
 import { qemuArguments } from '../../scripts/host/start.mjs';
 import { payloadOf } from '../../scripts/host/vmlinux.mjs';
+import { isPlainImage, packedImage } from '../../scripts/kernel/arm64-image.mjs';
 
 const nothing = { args: [], share: [], tty: false, quiet: false };
 
@@ -34,10 +36,11 @@ test('the command begins at --, or where no option stands', (t) => {
 });
 
 test('options take their values after a space or an equals sign', (t) => {
-  const words = ['--arch', 'x86_64', '--cpus=4', '--memory', '2G', '--timeout=1.5', '--share', '/tmp/a'];
+  const words = ['--arch', 'aarch64', '--cpus=4', '--memory', '2G', '--timeout=1.5', '--share', '/tmp/a'];
   t.deepEqual(parseCommandLine([...words, '--share=/run/b', '--tty', '--', 'sh']), {
     ...nothing,
     command: 'sh',
+    arch: 'aarch64',
     cpus: 4,
     memoryMiB: 2048,
     timeoutMs: 1500,
@@ -59,7 +62,7 @@ for (const [words, message] of [
   [['--timeout', 'soon', '--', 'ls'], /^--timeout takes a number from 1 to 2000000, not 'soon'$/],
   [['--timeout', '0', '--', 'ls'], /^--timeout takes a number/],
   [['--share', 'here', '--', 'ls'], /^--share takes an absolute path, not 'here'$/],
-  [['--arch', 'sparc', '--', 'ls'], /^--arch takes x86_64, not 'sparc'$/],
+  [['--arch', 'sparc', '--', 'ls'], /^--arch takes x86_64 or aarch64, not 'sparc'$/],
   [['--tty=yes', '--', 'ls'], /^--tty takes no value$/],
   [['--quiet'], /^there is no COMMAND$/],
   [['--', ''], /^there is no COMMAND$/],
@@ -112,6 +115,7 @@ test('the job file sets everything up in a shell', (t) => {
     cwd: '/a b',
     env: { A: '1\n2' },
     shared: ['/tmp/x y'],
+    programs: undefined,
   };
   const plain = jobFile({ ...job, terminal: undefined }, end).toString();
   const newline = plain.indexOf('\n');
@@ -122,7 +126,7 @@ test('the job file sets everything up in a shell', (t) => {
     say() { for word; do printf '<%s>' "$word"; done; echo; }
     mkdir() { say mkdir "$@"; }; mount() { say mount "$@"; }
     ${text.replace('  exec ', '  say ')}
-    keep; job; printf "$end" | od -An -c | tr -d ' \\n'; echo; echo $tty $rows $columns`;
+    keep; job; printf "$end" | od -An -c | tr -d ' \\n'; echo; echo $tty $rows $columns "[$libraries]"`;
   const { stdout } = spawnSync('sh', ['-c', played], { encoding: 'utf8' });
   t.deepEqual(stdout.split('\n'), [
     '<mkdir><-p></host/tmp/x y>',
@@ -130,12 +134,27 @@ test('the job file sets everything up in a shell', (t) => {
     '<env><-i><A=1',
     `2><VMHATCH_EMULATED_HOST=1><chroot></host></bin/sh><-c><cd "$1" && shift && exec "$@"><sh></a b><it><isn't><$HOME>`,
     end.replace('\0', '\\0').replaceAll(' ', ''),
-    'no 0 0',
+    'no 0 0 []',
     '',
   ]);
   const onTerminal = jobFile({ ...job, terminal: { rows: 24, columns: 80 } }, end).toString();
   t.regex(onTerminal, /^tty=yes\nrows=24\ncolumns=80$/m);
   t.regex(onTerminal, /^ {2}exec 'setsid' '-c' 'env'/m);
+});
+
+test("a host of another processor lays its Node over this machine's, wherever that lies", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'vmhatch-job-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const programs = { libraries: '/c/li b', node: '/c/n/node', instead: "/opt/o'd/bin/node" };
+  const job = { command: 'it', args: [], cwd: '/', env: {}, shared: [], terminal: undefined, programs };
+  const text = jobFile(job, endMark()).toString().split('\n').slice(1).join('\n');
+  t.true(text.startsWith("libraries='/under/c/li b'\n"), text);
+  // In a folder of programs, which the host has its own of, there is no file yet to lay another one over.
+  const keep = /^keep\(\) \{[^]*?^\}/m.exec(text)?.[0].replaceAll("'/host/", `'${folder}/`);
+  const played = `mount() { [ -f "$3" ] && printf '<%s>' mount "$@"; }; ${keep}; keep`;
+  const { stdout, stderr } = spawnSync('sh', ['-c', played], { encoding: 'utf8' });
+  t.is(stderr, '');
+  t.is(stdout, `<mount><--bind></under/c/n/node><${folder}/opt/o'd/bin/node>`);
 });
 
 test('a stream ends at its mark, however it is cut into pieces', async (t) => {
@@ -225,21 +244,76 @@ test('a bzImage gives its payload, and what is none gives nothing', (t) => {
   t.is(payloadOf(image), undefined);
 });
 
-test("QEMU's ports are those that init.sh opens", (t) => {
-  const line = qemuArguments({ kernel: 'K', initrd: 'I' }, { cpus: 3, memoryMiB: 700, terminal: true }).join(
-    ' ',
-  );
-  t.regex(line, /-smp 3 -m 700M -kernel K -initrd I /);
-  for (const [id, fd, nr] of [
-    ['output', 4, 1],
-    ['errors', 5, 2],
-    ['control', 6, 3],
-    ['terminal', 7, 4],
-  ] as const) {
-    t.regex(line, new RegExp(`-chardev socket,id=${id},fd=${fd} -device virt\\w+,chardev=${id},nr=${nr}`));
-  }
-  const without = qemuArguments({ kernel: 'K', initrd: 'I' }, { cpus: 1, memoryMiB: 700, terminal: false });
-  t.notRegex(without.join(' '), /terminal/);
+test("arm64's Image is found plain, packed by gzip, and inside of an EFI program", (t) => {
+  const image = Buffer.alloc(4096, 7);
+  image.write('ARM\x64', 56, 'latin1');
+  t.true(isPlainImage(image));
+  const gzip = gzipSync(image);
+  t.false(isPlainImage(gzip));
+  t.deepEqual(packedImage(gzip)?.payload, gzip);
+  t.is(packedImage(gzip)?.program, 'gzip');
+
+  const zboot = Buffer.alloc(80 + gzip.length + 4);
+  zboot.write('MZ\0\0zimg', 0, 'latin1');
+  zboot.writeUInt32LE(80, 8);
+  zboot.writeUInt32LE(gzip.length, 12);
+  gzip.copy(zboot, 80);
+  t.deepEqual(packedImage(zboot)?.payload, gzip);
+  // Cut off, of a size that lies, packed in a way that nobody knows, and nothing at all.
+  t.is(packedImage(zboot.subarray(0, -5)), undefined);
+  zboot.writeUInt32LE(0xffff_ffff, 12);
+  t.is(packedImage(zboot), undefined);
+  t.is(packedImage(image), undefined);
+  t.is(packedImage(Buffer.alloc(0)), undefined);
+  t.false(isPlainImage(Buffer.alloc(0)));
+});
+
+test('an Image that is packed is put beside its file, once; what holds none gives none', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'vmhatch-image-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const image = Buffer.alloc(4096, 7);
+  image.write('ARM\x64', 56, 'latin1');
+  const file = (name: string, bytes: Buffer) => {
+    writeFileSync(join(folder, name), bytes);
+    return join(folder, name);
+  };
+  const plain = file('plain', image);
+  t.is(await plainImage(plain), plain);
+  const gzip = file('gzip', gzipSync(image));
+  const found = await plainImage(gzip);
+  t.is(found, `${gzip}.Image`);
+  t.true(readFileSync(found ?? '').equals(image));
+  writeFileSync(gzip, '');
+  t.is(await plainImage(gzip), found);
+  t.is(await plainImage(file('other', gzipSync('no kernel at all'))), undefined);
+  t.is(await plainImage(file('zero', Buffer.alloc(100))), undefined);
+  t.deepEqual(readdirSync(folder).toSorted(), ['gzip', 'gzip.Image', 'other', 'plain', 'zero']);
+});
+
+for (const arch of architectures) {
+  test(`QEMU's ports are those that init.sh opens: ${arch}`, (t) => {
+    const size = { arch, cpus: 3, memoryMiB: 700 };
+    const line = qemuArguments({ kernel: 'K', initrd: 'I' }, { ...size, terminal: true }).join(' ');
+    t.regex(line, /-smp 3 -m 700M -kernel K -initrd I /);
+    for (const [id, fd, nr] of [
+      ['output', 4, 1],
+      ['errors', 5, 2],
+      ['control', 6, 3],
+      ['terminal', 7, 4],
+    ] as const) {
+      t.regex(line, new RegExp(`-chardev socket,id=${id},fd=${fd} -device virt\\w+,chardev=${id},nr=${nr}`));
+    }
+    const without = qemuArguments({ kernel: 'K', initrd: 'I' }, { ...size, terminal: false });
+    t.notRegex(without.join(' '), /terminal/);
+  });
+}
+
+test('each host has what KVM needs of its processor, and its console', (t) => {
+  const line = (arch: (typeof architectures)[number]) =>
+    qemuArguments({ kernel: 'K', initrd: 'I' }, { arch, cpus: 1, memoryMiB: 512, terminal: false }).join(' ');
+  t.regex(line('x86_64'), /-cpu max,\+svm,\+npt .* -append console=ttyS0 /);
+  t.true(machines.x86_64.modules.includes('kvm-amd'));
+  t.regex(line('aarch64'), /-machine virt,virtualization=on,gic-version=3 .* -append console=ttyAMA0 /);
 });
 
 test('a metapackage names the kernel of today', (t) => {

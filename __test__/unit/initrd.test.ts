@@ -4,8 +4,10 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import { findBusybox, makeInitrd, type InitrdOptions } from '../../scripts/initrd.mjs';
+import { makeInitrd, type InitrdOptions } from '../../scripts/initrd.mjs';
+import { findBusybox } from '../../scripts/shared/busybox.mjs';
 
 function folder(t: ExecutionContext): string {
   const path = mkdtempSync(join(tmpdir(), 'vmhatch-initrd-'));
@@ -64,21 +66,43 @@ test.serial('it holds busybox, the first program, its script, and the places to 
   );
 });
 
-test.serial('the first program is one small static ELF file for x86-64', async (t) => {
-  const init = (await made(t))?.read('init');
-  if (init === undefined) return;
-  t.is(init.toString('latin1', 0, 4), '\x7fELF');
-  // e_type ET_EXEC, e_machine EM_X86_64 (elf(5)).
-  t.is(init.readUInt16LE(16), 2);
-  t.is(init.readUInt16LE(18), 62);
-  t.true(init.length < 4096, `${init.length} bytes: it is to be loaded as one page`);
-  const headers = new Set(
-    Array.from({ length: init.readUInt16LE(56) }, (_, index) =>
-      init.readUInt32LE(Number(init.readBigUInt64LE(32)) + index * init.readUInt16LE(54)),
-    ),
+// e_machine is EM_X86_64 or EM_AARCH64 (elf(5)).
+for (const [arch, machine] of [
+  ['x86_64', 62],
+  ['aarch64', 183],
+] as const) {
+  test.serial(
+    `${arch}: the first program is one small static ELF file, busybox one for the same machine`,
+    async (t) => {
+      const initrd = await made(t, { arch });
+      if (initrd === undefined) return;
+      const init = initrd.read('init');
+      t.is(init.toString('latin1', 0, 4), '\x7fELF');
+      // e_type ET_EXEC.
+      t.is(init.readUInt16LE(16), 2);
+      t.is(init.readUInt16LE(18), machine);
+      t.is(initrd.read('bin/busybox').readUInt16LE(18), machine);
+      t.true(init.length < 4096, `${init.length} bytes: it is to be loaded as one page`);
+      const headers = new Set(
+        Array.from({ length: init.readUInt16LE(56) }, (_, index) =>
+          init.readUInt32LE(Number(init.readBigUInt64LE(32)) + index * init.readUInt16LE(54)),
+        ),
+      );
+      // PT_INTERP is 3, PT_DYNAMIC is 2: it needs nobody to link it.
+      t.false(headers.has(2) || headers.has(3));
+    },
   );
-  // PT_INTERP is 3, PT_DYNAMIC is 2: it needs nobody to link it.
-  t.false(headers.has(2) || headers.has(3));
+}
+
+test('an initrd is made for architectures that have one', (t) => {
+  const script = fileURLToPath(new URL('../../scripts/initrd.mjs', import.meta.url));
+  const refused = spawnSync(process.execPath, [script, '--arch', 'riscv'], { encoding: 'utf8' });
+  t.is(refused.status, 2);
+  t.is(
+    refused.stderr,
+    "there is no initrd for 'riscv': x86_64, aarch64\nusage: node scripts/initrd.mjs [--arch x86_64|aarch64]\n",
+  );
+  t.is(spawnSync(process.execPath, [script, '--ach', 'x86_64']).status, 2);
 });
 
 test.serial('the first program does nothing unless it is the first process', async (t) => {

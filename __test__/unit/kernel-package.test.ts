@@ -43,7 +43,16 @@ function standIn(base: string) {
     join(base, name),
   ) as [string, string, string, string];
   const { release } = provenance;
-  return { folder: base, bzImage, vmlinux, config, provenance: note, release, sourceVersion: '6.12.1-1' };
+  return {
+    folder: base,
+    arch: 'x86_64',
+    image: bzImage,
+    vmlinux,
+    config,
+    provenance: note,
+    release,
+    sourceVersion: '6.12.1-1',
+  };
 }
 
 /** The package, filled, in a place where Node finds it by its name. */
@@ -129,4 +138,12 @@ test('SOURCE.md names the version that was built, and the commands', (t) => {
 test('a folder that holds something is not filled', (t) => {
   const { path, base } = packed(t);
   t.throws(() => packKernel(standIn(join(base, 'again')), path), { message: /is not empty/ });
+});
+
+test('the kernel of another architecture has no package', (t) => {
+  const { base } = packed(t);
+  const kernel = { ...standIn(join(base, 'again')), arch: 'aarch64' };
+  t.throws(() => packKernel(kernel, join(base, 'other')), {
+    message: 'the kernel for aarch64 has no npm package',
+  });
 });

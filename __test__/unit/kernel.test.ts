@@ -15,11 +15,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { findKernel, kernelHash } from '../../scripts/kernel.mjs';
+import { architectures } from '../../scripts/kernel/architectures.mjs';
 import { fragmentsOf, kernelFolder, problemsOf, settingsOf, unmet } from '../../scripts/kernel/fragments.mjs';
 import { pinnedSource } from '../../scripts/kernel/source.mjs';
 
 const script = fileURLToPath(new URL('../../scripts/kernel.mjs', import.meta.url));
-const fragments = fragmentsOf('x86_64');
 
 function folder(t: ExecutionContext): string {
   const path = mkdtempSync(join(tmpdir(), 'vmhatch-kernel-'));
@@ -33,25 +33,49 @@ function command(t: ExecutionContext, ...args: string[]) {
   return spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', env });
 }
 
-test('the fragments are well written', (t) => {
-  t.deepEqual(problemsOf(fragments), []);
-  for (const { name, text } of fragments) t.true(settingsOf(text).size > 10, name);
+/** What guests are promised on each architecture, beside what they are on all. */
+const promised: Readonly<Record<string, string>> = {
+  x86_64: 'ACPI X86_MPPARSE PVH KVM_GUEST DEVPORT INPUT_EVDEV',
+  aarch64: `ARM_GIC_V3_ITS SERIAL_OF_PLATFORM SERIAL_AMBA_PL011_CONSOLE RTC_DRV_PL031 ARM64_SVE ARM64_PTR_AUTH
+    ARM64_MTE HW_RANDOM_ARM_SMCCC_TRNG PARAVIRT_TIME_ACCOUNTING`,
+};
+const promisedToAll = `
+  VIRTIO_MMIO VIRTIO_MMIO_CMDLINE_DEVICES VIRTIO_BLK VIRTIO_NET VIRTIO_VSOCKETS VIRTIO_CONSOLE HW_RANDOM_VIRTIO
+  VIRTIO_BALLOON VIRTIO_FS EXT4_FS OVERLAY_FS SQUASHFS TMPFS BLK_DEV_INITRD CGROUPS NAMESPACES SECCOMP SMP DEVMEM
+  SERIAL_8250_CONSOLE PVPANIC_MMIO VMGENID`;
+
+test('every architecture has its promises', (t) => {
+  t.deepEqual(Object.keys(promised).toSorted(), architectures.toSorted());
 });
 
-test('the fragments turn on what guests are promised', (t) => {
-  const settings = settingsOf(fragments.map(({ text }) => text).join('\n'));
-  const promised = `
-    VIRTIO_MMIO VIRTIO_MMIO_CMDLINE_DEVICES VIRTIO_BLK VIRTIO_NET VIRTIO_VSOCKETS VIRTIO_CONSOLE HW_RANDOM_VIRTIO
-    VIRTIO_BALLOON VIRTIO_FS EXT4_FS OVERLAY_FS SQUASHFS TMPFS BLK_DEV_INITRD CGROUPS NAMESPACES SECCOMP ACPI X86_MPPARSE
-    PVH KVM_GUEST SMP DEVMEM DEVPORT PVPANIC_MMIO`.match(/\w+/g);
-  t.deepEqual(
-    promised?.filter((name) => settings.get(`CONFIG_${name}`) !== 'y'),
-    [],
-  );
-  t.is(settings.get('CONFIG_STRICT_DEVMEM'), 'n');
-  t.is(settings.get('CONFIG_NR_CPUS'), '32');
-  t.is(settings.get('CONFIG_MODULES'), 'n');
-});
+for (const arch of architectures) {
+  const fragments = fragmentsOf(arch);
+
+  test(`${arch}: the fragments are well written`, (t) => {
+    t.deepEqual(problemsOf(fragments), []);
+    for (const { name, text } of fragments) t.true(settingsOf(text).size > 10, name);
+  });
+
+  test(`${arch}: the fragments turn on what guests are promised`, (t) => {
+    const settings = settingsOf(fragments.map(({ text }) => text).join('\n'));
+    const names = `${promisedToAll} ${promised[arch]}`.match(/\w+/g);
+    t.deepEqual(
+      names?.filter((name) => settings.get(`CONFIG_${name}`) !== 'y'),
+      [],
+    );
+    t.is(settings.get('CONFIG_STRICT_DEVMEM'), 'n');
+    t.is(settings.get('CONFIG_NR_CPUS'), '32');
+    t.is(settings.get('CONFIG_MODULES'), 'n');
+  });
+
+  test(`${arch}: the command builds nothing when told so, and says how it is built`, (t) => {
+    const ended = command(t, '--print', '--arch', arch);
+    t.is(ended.status, 1);
+    t.is(ended.stdout, '');
+    const how = arch === 'x86_64' ? '' : ` --arch ${arch}`;
+    t.is(ended.stderr, `the guest kernel is not built. Type: node scripts/kernel.mjs${how}\n`);
+  });
+}
 
 const planted: readonly [string, string, RegExp][] = [
   ['an option set twice', '# Why.\nCONFIG_A=y\nCONFIG_A=n\n', /a\.config:3: CONFIG_A is set at a\.config:2/],
@@ -153,17 +177,23 @@ test('the hash changes with what decides the kernel, and with nothing else', (t)
   t.is(new Set([present, ...hashes]).size, hashes.length + 1);
 });
 
-test('an architecture without fragments is refused', async (t) => {
-  t.deepEqual(await findKernel({ arch: 'riscv' }), {
-    missing: "there is no guest kernel for 'riscv': x86_64",
-  });
+test('what one architecture is told does not decide the kernel of another', (t) => {
+  const base = join(folder(t), 'kernel');
+  cpSync(kernelFolder, base, { recursive: true });
+  const before = architectures.map((arch) => kernelHash(arch, base));
+  t.is(new Set(before).size, architectures.length);
+  appendFileSync(join(base, 'aarch64.config'), '\n# Why.\nCONFIG_ANOTHER=y\n');
+  const after = architectures.map((arch) => kernelHash(arch, base));
+  t.deepEqual(
+    architectures.filter((_, index) => before[index] !== after[index]),
+    ['aarch64'],
+  );
 });
 
-test('the command builds nothing when told so, and says how it is built', (t) => {
-  const ended = command(t, '--print');
-  t.is(ended.status, 1);
-  t.is(ended.stdout, '');
-  t.is(ended.stderr, 'the guest kernel is not built. Type: node scripts/kernel.mjs\n');
+test('an architecture without fragments is refused', async (t) => {
+  t.deepEqual(await findKernel({ arch: 'riscv' }), {
+    missing: "there is no guest kernel for 'riscv': x86_64, aarch64",
+  });
 });
 
 test('the command explains itself, and refuses what it does not know', (t) => {

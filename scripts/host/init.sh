@@ -21,12 +21,45 @@ fail() {
   sleep 60
 }
 
+# Sets `libraries`, `tty`, `end` and `rows` and `columns`, and the functions `keep` and `job`.
+. /job
+
+# The root of a host whose processor is not the machine's: the folders of programs are its own, all others the machine's.
+lay() {
+  mount -t tmpfs tmpfs /host
+  mkdir -p /host/usr/bin /host/usr/lib/aarch64-linux-gnu
+  mount --bind /bin /host/usr/bin
+  mount --bind "$libraries" /host/usr/lib/aarch64-linux-gnu
+  ln -s aarch64-linux-gnu/ld-linux-aarch64.so.1 /host/usr/lib
+  ln -s usr/bin /host/bin
+  ln -s usr/bin /host/sbin
+  ln -s usr/lib /host/lib
+  ln -s bin /host/usr/sbin
+  for path in /under/* /under/.[!.]* /under/usr/*; do
+    name=${path#/under}
+    case ${name#/usr} in
+      '' | /bin | /sbin | /lib | /lib32 | /lib64 | /libx32 | /libexec) continue ;;
+    esac
+    if [ -L "$path" ]; then
+      cp -P "$path" "/host$name"
+    elif [ -d "$path" ]; then
+      mkdir "/host$name" && mount --bind "$path" "/host$name"
+    elif [ -f "$path" ]; then
+      : >"/host$name" && mount --bind "$path" "/host$name"
+    fi
+  done
+}
+
 mkdir /host /under
-mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose host /host ||
+# The machine's root, which no mount below hides.
+mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose host /under ||
   fail "the machine's root could not be mounted"
 [ -c /dev/kvm ] || fail "its kernel has no /dev/kvm"
-# A second view of the machine's root, which no mount below hides.
-mount --bind /host /under
+if [ -n "$libraries" ]; then
+  lay
+else
+  mount --bind /under /host
+fi
 mount -t proc proc /host/proc
 mount -t sysfs sys /host/sys
 mount -t cgroup2 cgroup2 /host/sys/fs/cgroup
@@ -42,8 +75,6 @@ hostname emulated-host
 ip link set lo up
 ulimit -Hn 1048576
 
-# Sets `tty`, `end` and `rows` and `columns`, and the functions `keep` and `job`.
-. /job
 keep
 
 # Whoever started this host may end without a word: then nobody is on the other side of port 3.

@@ -1,29 +1,17 @@
 // The first file system of the emulated host: busybox, the modules of its kernel that it needs, and init.sh.
 import { createHash } from 'node:crypto';
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { findPackage } from '../shared/debian.mjs';
 import { findGenericKernel } from '../debian-kernel.mjs';
-import { withLock } from '../shared/lock.mjs';
-import { cacheDirectory, inRoot } from '../shared/paths.mjs';
+import { findBusybox } from '../shared/busybox.mjs';
+import { ownArchitecture } from '../shared/debian.mjs';
+import { inRoot } from '../shared/paths.mjs';
 import { run } from '../shared/process.mjs';
-import { inWorkFolder } from '../shared/work-folder.mjs';
+import { machines } from './machines.mjs';
+import { findPrograms } from './programs.mjs';
+import { cachedEntry } from './store.mjs';
 import { unpackKernel } from './vmlinux.mjs';
 
-/** What is asked for by name; what these need comes before them. */
-const wanted = ['virtio_pci', '9pnet_virtio', '9p', 'virtio_console', 'kvm-amd'];
-const store = join(cacheDirectory, 'emulated-host');
 const init = inRoot('scripts', 'host', 'init.sh');
 
 /**
@@ -31,6 +19,7 @@ const init = inRoot('scripts', 'host', 'init.sh');
  * @property {string} kernel an ELF file, or the bzImage where that could not be unpacked
  * @property {string} initrd
  * @property {string} version of the kernel
+ * @property {import('./programs.mjs').Programs} [programs] where this machine's do not run there
  */
 
 /**
@@ -93,12 +82,13 @@ async function readModule(file, work) {
 
 /**
  * Puts the kernel's modules that are needed into a folder.
+ * @param {readonly string[]} wanted
  * @param {string} folder of all modules
  * @param {string} work where compressed ones are unpacked
  * @param {string} target
  * @returns {Promise<string[]>} in the order to load them
  */
-async function gatherModules(folder, work, target) {
+async function gatherModules(wanted, folder, work, target) {
   const files = new Map(
     readdirSync(folder, { recursive: true, encoding: 'utf8' })
       .filter((path) => /\.ko(?:\.\w+)?$/.test(path))
@@ -122,12 +112,19 @@ async function gatherModules(folder, work, target) {
 }
 
 /**
+ * @typedef {object} Contents
+ * @property {string} busybox the host's
+ * @property {string} packer a busybox that runs here
+ * @property {string} modules the folder of all modules
+ * @property {readonly string[]} wanted those that are needed
+ */
+
+/**
  * @param {string} work an empty folder
- * @param {string} busybox
- * @param {string} modules
+ * @param {Contents} contents
  * @returns {Promise<string>}
  */
-async function buildInitrd(work, busybox, modules) {
+async function buildInitrd(work, { busybox, packer, modules, wanted }) {
   const tree = join(work, 'tree');
   for (const name of ['bin', 'dev', 'proc', 'sys', 'modules']) {
     mkdirSync(join(tree, name), { recursive: true });
@@ -135,61 +132,49 @@ async function buildInitrd(work, busybox, modules) {
   copyFileSync(busybox, join(tree, 'bin', 'busybox'));
   copyFileSync(init, join(tree, 'init'));
   chmodSync(join(tree, 'init'), 0o755);
-  const order = await gatherModules(modules, work, join(tree, 'modules'));
+  const order = await gatherModules(wanted, modules, work, join(tree, 'modules'));
   writeFileSync(join(tree, 'modules', 'order'), order.map((name) => `${name}.ko\n`).join(''));
   // Not compressed: an emulated processor would take longer to unpack it than QEMU takes to load it.
   const archive = join(work, 'initrd');
   const pack = 'cd "$1" && find . | "$2" cpio -o -H newc >"$3" 2>/dev/null';
-  const packed = await run('sh', ['-c', pack, 'sh', tree, busybox, archive], { quiet: true });
+  const packed = await run('sh', ['-c', pack, 'sh', tree, packer, archive], { quiet: true });
   if (!packed.ok) throw new Error(`cpio: ${packed.output || packed.ending}`);
   return archive;
 }
 
 /**
- * Makes a file of the cache if it is not there; of the others of its kind the newest ones stay.
- * @param {string} prefix of its kind
- * @param {string} name
- * @param {number} others how many others stay: another checkout may use them
- * @param {(work: string) => Promise<string | undefined>} make in an empty folder; undefined: it cannot be made
- * @returns {Promise<string | undefined>} its path
- */
-async function cachedFile(prefix, name, others, make) {
-  const target = join(store, `${prefix}${name}`);
-  if (existsSync(target)) return target;
-  return withLock(join(store, 'lock'), async () => {
-    if (existsSync(target)) return target;
-    return inWorkFolder(store, async (work) => {
-      const made = await make(work);
-      if (made === undefined) return undefined;
-      renameSync(made, target);
-      const old = readdirSync(store)
-        .filter((entry) => entry.startsWith(prefix) && entry !== basename(target))
-        .map((entry) => join(store, entry))
-        .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-      for (const path of old.slice(others)) rmSync(path, { force: true });
-      return target;
-    });
-  });
-}
-
-/**
  * The kernel and the first file system, from the cache or from Debian's archive.
+ * @param {import('./machines.mjs').Architecture} arch
  * @returns {Promise<Parts | { missing: string }>}
  */
-export async function findParts() {
-  const kernel = await findGenericKernel();
+export async function findParts(arch) {
+  const { debian: architecture, modules: wanted } = machines[arch];
+  const kernel = await findGenericKernel({ architecture });
   if ('missing' in kernel) return kernel;
-  const box = await findPackage('busybox-static');
-  if ('missing' in box) return box;
-  const busybox = ['bin', 'usr/bin'].map((folder) => join(box.root, folder, 'busybox')).find(existsSync);
-  if (busybox === undefined) return { missing: `${box.root} holds no busybox` };
+  const busybox = await findBusybox(architecture);
+  if (busybox.path === undefined) return busybox;
+  const foreign = architecture !== ownArchitecture;
+  const packer = foreign ? await findBusybox() : busybox;
+  if (packer.path === undefined) return packer;
+  const programs = foreign ? await findPrograms(arch) : undefined;
+  if (programs !== undefined && 'missing' in programs) return programs;
   // The folder of a package has its version in its name: Debian rebuilds kernels without giving them a new one.
   const rebuild = basename(dirname(dirname(kernel.vmlinuz)));
   const hash = createHash('sha256');
-  for (const text of [rebuild, basename(box.root), ...wanted]) hash.update(`${text}\0`);
+  for (const text of [rebuild, busybox.version, ...wanted]) hash.update(`${text}\0`);
   for (const file of [init, import.meta.filename]) hash.update(readFileSync(file));
   const name = `${kernel.version}-${hash.digest('hex').slice(0, 20)}`;
-  const initrd = await cachedFile('initrd-', name, 3, (work) => buildInitrd(work, busybox, kernel.modules));
-  const vmlinux = await cachedFile('vmlinux-', rebuild, 1, (work) => unpackKernel(kernel.vmlinuz, work));
-  return { kernel: vmlinux ?? kernel.vmlinuz, initrd: initrd ?? '', version: kernel.version };
+  const initrd = await cachedEntry('initrd-', name, 6, (work) =>
+    buildInitrd(work, { busybox: busybox.path, packer: packer.path, modules: kernel.modules, wanted }),
+  );
+  const vmlinux =
+    arch === 'x86_64'
+      ? await cachedEntry('vmlinux-', rebuild, 1, (work) => unpackKernel(kernel.vmlinuz, work))
+      : undefined;
+  return {
+    kernel: vmlinux ?? kernel.vmlinuz,
+    initrd: initrd ?? '',
+    version: kernel.version,
+    ...(programs && { programs }),
+  };
 }

@@ -1,6 +1,6 @@
 // What the emulated host is told to do: a file for its shell (init.sh), which sets the job up and starts it.
 import { randomBytes } from 'node:crypto';
-import { isAbsolute, relative } from 'node:path';
+import { dirname, isAbsolute, relative } from 'node:path';
 
 /** Folders that the emulated host has its own of: what they hold belongs to a running system. */
 export const ownFolders = ['/tmp', '/run', '/dev/shm'];
@@ -27,7 +27,10 @@ const leftOut = new Set([
  * @property {NodeJS.ProcessEnv} env
  * @property {readonly string[]} shared folders that the emulated host sees although it has its own /tmp and /run
  * @property {{ rows: number, columns: number } | undefined} terminal
+ * @property {Programs | undefined} programs where this machine's do not run there
  */
+
+/** @typedef {import('./programs.mjs').Programs & { instead: string }} Programs instead: of which Node here theirs stands */
 
 /**
  * A word that a shell takes as it is.
@@ -96,7 +99,14 @@ export function jobFile(job, end) {
     (path) =>
       `  mkdir -p ${quoted(`/host${path}`)} && mount --bind ${quoted(`/under${path}`)} ${quoted(`/host${path}`)}`,
   );
+  const { programs } = job;
+  if (programs !== undefined) {
+    const [from, to] = [quoted(`/under${programs.node}`), quoted(`/host${programs.instead}`)];
+    const folder = quoted(`/host${dirname(programs.instead)}`);
+    keep.push(`  mkdir -p ${folder} && { [ -e ${to} ] || : >${to}; } && mount --bind ${from} ${to}`);
+  }
   const text = [
+    `libraries=${programs === undefined ? '' : quoted(`/under${programs.libraries}`)}`,
     `tty=${job.terminal ? 'yes' : 'no'}`,
     `rows=${rows}`,
     `columns=${columns}`,

@@ -1,5 +1,6 @@
 // The command line of scripts/emulated-host.
 import { nearest } from '../shared/nearest.mjs';
+import { architectures } from './machines.mjs';
 
 const MiB = 2 ** 20;
 
@@ -8,7 +9,7 @@ const units = { k: 2 ** 10, m: MiB, g: 2 ** 30 };
 
 export const usage = `Usage: scripts/emulated-host [OPTION…] -- COMMAND [ARGUMENT…]
 
-Runs a command of this checkout on a true KVM host, which QEMU emulates: a Debian kernel with kvm-amd, up in seconds, with
+Runs a command of this checkout on a true KVM host, which QEMU emulates: a Debian kernel with KVM, up in seconds, with
 this machine's files as its own and /dev/kvm. Standard output, standard error and the exit status are the command's.
 The host has its own /tmp, /run and /dev/shm, empty ones, and no network. Nothing that is timed there means anything.
 
@@ -18,10 +19,11 @@ The host has its own /tmp, /run and /dev/shm, empty ones, and no network. Nothin
   --share FOLDER    a folder under /tmp, /run or /dev/shm that the command is to see; may be given again
   --tty             the command has a terminal, this one. Ctrl-] ends the host
   --quiet           does not say when the host is up
-  --arch ARCH       x86_64, the only one there is
+  --arch ARCH       x86_64 (what it is if nothing is said) or aarch64, whose programs are node and busybox's
   --help            this text
 
-What is missing is downloaded (a kernel and busybox, unpacked into the cache) or, where this is root, installed (QEMU).
+What is missing is downloaded (a kernel and busybox, unpacked into the cache; for aarch64 also Node and its libraries) or,
+where this is root, installed (QEMU).
 Statuses of its own: 124 it took too long, 125 there is no emulated host, 2 a wrong argument.
 More: docs/emulated-host.md`;
 
@@ -29,6 +31,7 @@ More: docs/emulated-host.md`;
  * @typedef {object} CommandLine
  * @property {string} command
  * @property {string[]} args
+ * @property {import('./machines.mjs').Architecture} [arch]
  * @property {number} [cpus]
  * @property {number} [memoryMiB]
  * @property {number} [timeoutMs]
@@ -72,8 +75,11 @@ function memory(text) {
 const options = {
   '--arch': {
     value: true,
-    set(_line, text) {
-      if (text !== 'x86_64') throw new WrongArgument(`--arch takes x86_64, not '${text}'`);
+    set(line, text) {
+      const arch = architectures.find((each) => each === text);
+      if (arch === undefined)
+        throw new WrongArgument(`--arch takes ${architectures.join(' or ')}, not '${text}'`);
+      line.arch = arch;
     },
   },
   '--cpus': {

@@ -8,16 +8,19 @@ import { adopt } from '../shared/process.mjs';
 import { follow } from './follow.mjs';
 import { findParts } from './initrd.mjs';
 import { endMark, jobFile } from './job.mjs';
+import { machines } from './machines.mjs';
 
-const qemu = 'qemu-system-x86_64';
 const MiB = 2 ** 20;
 
 /** How long a job may take, if nothing else is said. */
 export const defaultTimeoutMs = 30 * 60 * 1000;
 
+/** @typedef {import('./machines.mjs').Architecture} Architecture */
+
 /**
  * @typedef {object} HostOptions
- * @property {string} command a program of the machine
+ * @property {string} command a program of the machine; on aarch64 `node` and what busybox has
+ * @property {Architecture} [arch] the host's; x86_64 by default
  * @property {readonly string[]} [args]
  * @property {string} [cwd] where it runs; the checkout's root by default
  * @property {NodeJS.ProcessEnv} [env] its environment; this process's by default
@@ -39,24 +42,22 @@ function usualMemoryMiB() {
 /**
  * The command line of QEMU. Descriptors: 3 is the kernel's console, 4 to 6 are the ports of init.sh, 7 is the terminal.
  * @param {{ kernel: string, initrd: string }} parts
- * @param {{ cpus: number, memoryMiB: number, terminal: boolean }} size
+ * @param {{ arch: Architecture, cpus: number, memoryMiB: number, terminal: boolean }} size
  */
-export function qemuArguments(parts, { cpus, memoryMiB, terminal }) {
+export function qemuArguments(parts, { arch, cpus, memoryMiB, terminal }) {
+  const { board, append } = machines[arch];
   // An emulated processor is too slow for the kernel's watchdogs. The job's own memory needs no second zeroing.
-  // Two sessions stood still with all processors idle, as if a timer interrupt had been lost at an exit of a nested guest,
-  // which with one-shot timers is the last one. With periodic ticks the next one comes anyway.
-  const append =
-    'console=ttyS0 quiet panic=-1 mitigations=off nokaslr nowatchdog rcupdate.rcu_cpu_stall_suppress=1 ' +
-    'tsc=reliable no_timer_check init_on_alloc=0 audit=0 nohz=off highres=off';
+  const words =
+    'quiet panic=-1 mitigations=off nokaslr nowatchdog rcupdate.rcu_cpu_stall_suppress=1 init_on_alloc=0 audit=0';
   /** @type {(id: string, fd: number) => string[]} */
   const channel = (id, fd) => ['-chardev', `socket,id=${id},fd=${fd}`];
   /** @type {(id: string, nr: number) => string[]} */
   const port = (id, nr) => ['-device', `virtserialport,chardev=${id},nr=${nr}`];
   return [
     ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-nic', 'none'],
-    ['-machine', 'q35', '-accel', 'tcg,thread=multi', '-cpu', 'max,+svm,+npt'],
+    board,
     ['-smp', String(cpus), '-m', `${memoryMiB}M`],
-    ['-kernel', parts.kernel, '-initrd', parts.initrd, '-append', append],
+    ['-kernel', parts.kernel, '-initrd', parts.initrd, '-append', `${append} ${words}`],
     ['-virtfs', 'local,path=/,mount_tag=host,security_model=none,multidevs=remap'],
     [...channel('console', 3), '-serial', 'chardev:console'],
     ['-device', 'virtio-serial-pci'],
@@ -69,16 +70,18 @@ export function qemuArguments(parts, { cpus, memoryMiB, terminal }) {
 
 /**
  * What QEMU needs, or a sentence that says what is missing.
- * @returns {Promise<{ kernel: string, initrd: string } | { missing: string }>}
+ * @param {Architecture} [arch] the host's; x86_64 by default
+ * @returns {Promise<import('./initrd.mjs').Parts | { missing: string }>}
  */
-export async function prepareHost() {
+export async function prepareHost(arch = 'x86_64') {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     return {
       missing: `the emulated host needs Linux on x86_64; this is ${process.platform} on ${process.arch}`,
     };
   }
-  const missing = await ensurePrograms([{ program: qemu, package: 'qemu-system-x86' }]);
-  return missing === undefined ? findParts() : { missing };
+  const { qemu, package: from } = machines[arch];
+  const missing = await ensurePrograms([{ program: qemu, package: from }]);
+  return missing === undefined ? findParts(arch) : { missing };
 }
 
 /**
@@ -87,12 +90,13 @@ export async function prepareHost() {
  * @returns {Promise<EmulatedHost | { missing: string }>}
  */
 export async function startHost(options) {
-  const parts = await prepareHost();
+  const { terminal, arch = 'x86_64', timeoutMs = defaultTimeoutMs } = options;
+  const parts = await prepareHost(arch);
   if ('missing' in parts) return parts;
   const cwd = options.cwd ?? root;
   const env = options.env ?? process.env;
-  const { terminal, timeoutMs = defaultTimeoutMs } = options;
   const size = {
+    arch,
     cpus: options.cpus ?? Math.max(2, Math.min(8, availableParallelism())),
     memoryMiB: options.memoryMiB ?? usualMemoryMiB(),
     terminal: terminal !== undefined,
@@ -100,8 +104,10 @@ export async function startHost(options) {
   const mark = endMark();
   const shared = [root, cwd, cacheDirectory, dirname(dirname(process.execPath)), ...(options.share ?? [])];
   const { command, args = [] } = options;
-  const job = jobFile({ command, args, cwd, env, shared, terminal }, mark);
+  const programs = parts.programs && { ...parts.programs, instead: process.execPath };
+  const job = jobFile({ command, args, cwd, env, shared, terminal, programs }, mark);
 
+  const { qemu } = machines[arch];
   const program = findProgram(qemu) ?? qemu;
   const line = [program, ...qemuArguments(parts, size)];
   // Whatever ends this process ends QEMU too: the kernel sees to that.

@@ -18,13 +18,12 @@ import { ensurePrograms } from '../shared/debian.mjs';
 import { inRoot } from '../shared/paths.mjs';
 import { ask, run } from '../shared/process.mjs';
 import { duration } from '../shared/terminal.mjs';
+import { architecture } from './architectures.mjs';
 import { fragmentsOf, problemsOf, settingsOf, unmet } from './fragments.mjs';
 import { startProgress } from './progress.mjs';
 import { findSource, pinnedSource } from './source.mjs';
 
 const programs = [
-  { program: 'gcc', package: 'gcc' },
-  { program: 'ld', package: 'binutils' },
   { program: 'make', package: 'make' },
   { program: 'patch', package: 'patch' },
   { program: 'tar', package: 'tar' },
@@ -37,26 +36,22 @@ const programs = [
 ];
 
 /**
- * Half of the files: none of these is read for an x86 kernel of ours, and each costs time when it is written and when it
- * is removed. Kconfig reads every Kconfig, of other architectures too, and make the Makefile of each driver's folder.
+ * Half of the files: none of these is read for a kernel of ours, and each costs time when it is written and when it is
+ * removed. Kconfig reads every Kconfig, of other architectures too, and make the Makefile of each driver's folder.
  */
 const unneeded = `
-  Documentation/*.rst Documentation/*.txt Documentation/*.yaml arch/[!x]*/*.[chS] arch/[!x]*/*.dts* sound/*.[ch]
-  tools/perf tools/testing drivers/accel/*.[ch] drivers/clk/*.[ch] drivers/gpu/*.[ch] drivers/hwmon/*.[ch]
+  Documentation/*.rst Documentation/*.txt Documentation/*.yaml sound/*.[ch]
+  tools/perf tools/testing drivers/accel/*.[ch] drivers/gpu/*.[ch] drivers/hwmon/*.[ch]
   drivers/iio/*.[ch] drivers/infiniband/*.[ch] drivers/md/*.[ch] drivers/media/*.[ch] drivers/net/ethernet/*.[ch]
   drivers/net/wireless/*.[ch] drivers/pinctrl/*.[ch] drivers/scsi/*.[ch] drivers/staging/*.[ch] drivers/usb/*.[ch]
 `
   .trim()
-  .split(/\s+/)
-  .map((pattern) => `--exclude=*/${pattern}`);
-
-/** Objects of the last build that somebody counted: the progress line says "about". */
-const usualObjects = 1320;
+  .split(/\s+/);
 const script = inRoot('kernel', 'build.sh');
 
 /**
  * @typedef {object} Build
- * @property {string} arch as the kernel's makefiles name it
+ * @property {string} arch x86_64 or aarch64
  * @property {string} store the folder for the work and the log
  * @property {(version: string) => string} folderFor where the results go when this source version was built
  * @property {boolean} verbose print what make prints
@@ -102,6 +97,7 @@ async function make(build, source, work, log) {
   const linux = join(work, 'linux');
   const results = join(work, 'results');
   for (const folder of [linux, results]) mkdirSync(folder);
+  const { image, tools, unneeded: others, objects: usualObjects } = architecture(build.arch);
   const env = { SOURCE_DATE_EPOCH: String(source.date) };
   /** @type {(command: string, args: readonly string[], onLine?: (line: string) => void) => Promise<string | undefined>} */
   const step = async (command, args, onLine) => {
@@ -123,7 +119,7 @@ async function make(build, source, work, log) {
     '--strip-components=1',
     '-C',
     linux,
-    ...unneeded,
+    ...[...unneeded, ...others].map((pattern) => `--exclude=*/${pattern}`),
   ]);
   if (unpacked !== undefined) return unpacked;
   const configured = await step(script, ['configure', linux, build.arch]);
@@ -159,10 +155,10 @@ async function make(build, source, work, log) {
     },
     patches: patches.map((name) => ({ name, sha256: sha256(inRoot('kernel', 'patches', name)) })),
     fragments: fragments.map(({ name }) => name),
-    compiler: await versionOf('gcc'),
-    linker: await versionOf('ld'),
+    compiler: await versionOf(`${tools}gcc`),
+    linker: await versionOf(`${tools}ld`),
     files: Object.fromEntries(
-      ['bzImage', 'vmlinux', 'config'].map((name) => [name, { sha256: sha256(join(results, name)) }]),
+      [image, 'vmlinux', 'config'].map((name) => [name, { sha256: sha256(join(results, name)) }]),
     ),
   };
   writeFileSync(join(results, 'provenance.json'), `${JSON.stringify(provenance, null, 2)}\n`);
@@ -178,7 +174,7 @@ export async function buildKernel(build) {
   if (process.arch !== 'x64') return { missing: 'the guest kernel is built on x86-64 machines only' };
   const problems = problemsOf(fragmentsOf(build.arch));
   if (problems.length > 0) return { missing: problems.join('\n') };
-  const absent = await ensurePrograms(programs);
+  const absent = await ensurePrograms([...architecture(build.arch).programs, ...programs]);
   if (absent !== undefined) return { missing: absent };
   const source = await findSource(note);
   if ('missing' in source) return source;

@@ -44,11 +44,12 @@ It needs these packages: gcc, binutils, make, patch, xz-utils, zstd, flex, bison
  * @param {string} target made where it is missing; it must be empty
  */
 export function packKernel(kernel, target) {
+  if (kernel.arch !== 'x86_64') throw new Error(`the kernel for ${kernel.arch} has no npm package`);
   if (existsSync(target) && readdirSync(target).length > 0) throw new Error(`${target} is not empty`);
   const provenance = JSON.parse(readFileSync(kernel.provenance, 'utf8'));
   mkdirSync(target, { recursive: true });
   cpSync(inRoot('npm', 'kernel-x64'), target, { recursive: true });
-  for (const path of [kernel.bzImage, kernel.vmlinux, kernel.config, kernel.provenance]) {
+  for (const path of [kernel.image, kernel.vmlinux, kernel.config, kernel.provenance]) {
     copyFileSync(path, join(target, path.slice(kernel.folder.length + 1)));
   }
   mkdirSync(join(target, 'source'));
