@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 export const examplesFolder = fileURLToPath(new URL('../../examples', import.meta.url));
 
 /** How long an example may take before it counts as hanging, in milliseconds: emulated processors are slow. */
-const PATIENCE_MS = process.env['VMHATCH_EMULATED_HOST'] === '1' ? 600_000 : 120_000;
+const PATIENCE_MS = 120_000;
 
 /** How an example is started. */
 export interface ExampleOptions {

@@ -70,7 +70,9 @@ export function onLinux(
   test.serial(title, async (t) => {
     const missing = whatIsMissing(needs);
     if (missing === undefined) {
-      t.timeout(600_000);
+      // Some times what a test needs; and less than the silence after which a host is given up (scripts/test/linux.mjs): a
+      // test that waits in vain is a failure with a name.
+      t.timeout(150_000);
       await run(t);
       return;
     }
