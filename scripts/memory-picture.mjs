@@ -1,22 +1,21 @@
-// The picture of docs/boot.md: what is where in a machine's memory. Every address in it is read from the two sources
-// that put things there, so that the picture cannot say anything else than they do.
+// The pictures of docs/boot.md and docs/boot-aarch64.md: what is where in a machine's memory. Every address in them is read
+// from the two sources that put things there, so that no picture can say anything else than they do.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
 import { inRoot } from './shared/paths.mjs';
 
 const usage = `Usage: node scripts/memory-picture.mjs [--check]
 
-Draws docs/pictures/guest-memory-boot.svg from crates/boot/src/layout.rs and lib/machine/layout.ts.
+Draws docs/pictures/guest-memory-boot.svg from crates/boot/src/x86_64/layout.rs and lib/machine/layout-x86.ts, and
+docs/pictures/guest-memory-boot-aarch64.svg from crates/boot/src/aarch64/layout.rs and lib/machine/layout-arm64.ts.
 
-  --check   writes nothing; fails if the picture is not what the sources make`;
-
-const picturePath = inRoot('docs', 'pictures', 'guest-memory-boot.svg');
+  --check   writes nothing; fails if a picture is not what the sources make`;
 
 /** What holds addresses: Rust's constants, and those of TypeScript. */
-const sources = [
-  { path: inRoot('crates', 'boot', 'src', 'layout.rs'), start: 'pub const' },
-  { path: inRoot('lib', 'machine', 'layout.ts'), start: 'export const' },
-];
+const sources = {
+  x86: ['x86_64', 'layout-x86.ts'],
+  aarch64: ['aarch64', 'layout-arm64.ts'],
+};
 
 /** @typedef {Record<string, any>} Constants numbers by name; ports and windows are objects of numbers */
 
@@ -37,13 +36,14 @@ export function constantsOf(text, start) {
 
 /**
  * The constants of both sources.
+ * @param {keyof typeof sources} [architecture]
  * @returns {{ rust: Constants, typescript: Constants }}
  */
-export function readLayouts() {
-  const [rust = {}, typescript = {}] = sources.map(({ path, start }) =>
-    constantsOf(readFileSync(path, 'utf8'), start),
-  );
-  return { rust, typescript };
+export function readLayouts(architecture = 'x86') {
+  const [folder = '', file = ''] = sources[architecture];
+  const rust = readFileSync(inRoot('crates', 'boot', 'src', folder, 'layout.rs'), 'utf8');
+  const typescript = readFileSync(inRoot('lib', 'machine', file), 'utf8');
+  return { rust: constantsOf(rust, 'pub const'), typescript: constantsOf(typescript, 'export const') };
 }
 
 /**
@@ -130,6 +130,44 @@ export function bands({ rust, typescript }) {
     ],
     end: rust.ACPI_END,
   };
+}
+
+/**
+ * The address space of an aarch64 machine.
+ * @param {{ rust: Constants, typescript: Constants }} layouts
+ * @returns {Band[]}
+ */
+export function armBands({ rust, typescript }) {
+  const { GIC, DEVICES, DEVICE_WINDOWS } = typescript;
+  return [
+    { start: 0, what: 'nothing', kind: 'none', height: 30 },
+    { start: GIC.distributor, what: 'GIC: distributor', kind: 'kvm', height: 30 },
+    { start: GIC.cpuInterface, what: 'GICv2: CPU interface', kind: 'kvm', height: 30 },
+    { start: GIC.its, what: 'GICv3: translation service', kind: 'kvm', height: 30 },
+    {
+      start: GIC.redistributors,
+      what: 'GICv3: redistributors',
+      note: `of up to ${rust.FEW_CPUS} vCPUs`,
+      kind: 'kvm',
+    },
+    { start: DEVICES.serial, what: 'serial port, the console', kind: 'device', height: 30 },
+    { start: DEVICES.rtc, what: 'clock, PL031', kind: 'device', height: 30 },
+    { start: DEVICES.serial2, what: 'second serial port', kind: 'device', height: 30 },
+    { start: DEVICES.bootTimer, what: 'boot timer', kind: 'device', height: 30 },
+    { start: DEVICES.pvpanic, what: 'pvpanic', kind: 'device', height: 30 },
+    { start: DEVICE_WINDOWS.start, what: 'your devices', kind: 'device', height: 52 },
+    {
+      start: DEVICE_WINDOWS.end,
+      what: 'GICv3: redistributors',
+      note: `of more than ${rust.FEW_CPUS} vCPUs`,
+      kind: 'kvm',
+    },
+    { start: rust.RAM_START, what: 'kernel', note: 'and what it keeps free behind it', kind: 'kernel' },
+    { start: undefined, what: 'RAM', kind: 'free', height: 30 },
+    { start: undefined, what: 'device tree', note: 'as high as it can be in 512 MiB', kind: 'table' },
+    { start: undefined, what: 'RAM', kind: 'free', height: 30 },
+    { start: undefined, what: 'initrd', note: 'as high as it can be in 32 GiB', kind: 'kernel' },
+  ];
 }
 
 /** @param {string} text */
@@ -239,6 +277,28 @@ ${label(zoom.x + 208, right.bottom + 25, 'if the mode of the image needs it', 'n
 `;
 }
 
+/**
+ * The picture of an aarch64 machine as an SVG document.
+ * @param {{ rust: Constants, typescript: Constants }} layouts
+ */
+export function drawArmMemory(layouts) {
+  const drawn = column(armBands(layouts), { x: 118, width: 290, height: normalHeight });
+  const bottom = drawn.bottom + 20;
+  const width = 436;
+  const height = bottom + 10;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="title">
+  <title id="title">What is where in an aarch64 machine's memory</title>
+  <style>
+${style}
+  </style>
+  <rect class="room" x="10" y="10" width="${width - 20}" height="${bottom - 10}" rx="8"/>
+${label(218, 34, 'Guest-physical addresses', 'head', 'middle')}
+${label(218, 52, 'not to scale; addresses grow downwards', 'note', 'middle')}
+${drawn.drawn.join('\n')}
+</svg>
+`;
+}
+
 /** @param {readonly string[]} args */
 function main(args) {
   const [option, ...more] = args;
@@ -247,12 +307,17 @@ function main(args) {
     process.exitCode = option === '--help' ? 0 : 2;
     return;
   }
-  const picture = drawMemory(readLayouts());
-  if (option === undefined) {
-    writeFileSync(picturePath, picture);
-  } else if (readFileSync(picturePath, 'utf8') !== picture) {
-    console.error('docs/pictures/guest-memory-boot.svg is stale: run node scripts/memory-picture.mjs');
-    process.exitCode = 1;
+  for (const [name, picture] of Object.entries({
+    'guest-memory-boot.svg': drawMemory(readLayouts()),
+    'guest-memory-boot-aarch64.svg': drawArmMemory(readLayouts('aarch64')),
+  })) {
+    const path = inRoot('docs', 'pictures', name);
+    if (option === undefined) {
+      writeFileSync(path, picture);
+    } else if (readFileSync(path, 'utf8') !== picture) {
+      console.error(`docs/pictures/${name} is stale: run node scripts/memory-picture.mjs`);
+      process.exitCode = 1;
+    }
   }
 }
 

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 
-import * as layout from '../../lib/machine/layout.ts';
+import * as layout from '../../lib/machine/layout-x86.ts';
+import { PAGE } from '../../lib/machine/size.ts';
 import { bands, constantsOf, drawMemory, hex, readLayouts } from '../../scripts/memory-picture.mjs';
 import { root } from '../../scripts/shared/paths.mjs';
 
@@ -34,14 +35,14 @@ test('the two sources of the layout agree', (t) => {
   );
   t.deepEqual(typescript, constants, 'what is read from the text is what is meant');
   for (const name of ['LOW_RAM_END', 'RAM_ABOVE_HOLE', 'MAX_CPUS']) t.is(rust[name], typescript[name], name);
-  t.is(rust['PAGE_SIZE'], layout.PAGE);
+  t.is(rust['PAGE_SIZE'], PAGE);
   t.is(rust['KVM_PRIVATE'], layout.IDENTITY_MAP_ADDRESS);
   t.is(rust['KVM_IDENTITY_MAP'], layout.IDENTITY_MAP_ADDRESS);
   t.is(rust['KVM_TSS'], layout.TSS_ADDRESS);
   t.is(rust['IO_APIC'], layout.DEVICE_WINDOWS.end);
-  const flat = constantsOf(read('crates/boot/src/flat.rs'), 'pub const');
+  const flat = constantsOf(read('crates/boot/src/x86_64/flat.rs'), 'pub const');
   t.is(flat['FIRMWARE_MAX'], layout.FIRMWARE_LIMIT);
-  t.true(layout.IDENTITY_MAP_ADDRESS + 4 * layout.PAGE <= layout.RAM_ABOVE_HOLE - layout.FIRMWARE_LIMIT);
+  t.true(layout.IDENTITY_MAP_ADDRESS + 4 * PAGE <= layout.RAM_ABOVE_HOLE - layout.FIRMWARE_LIMIT);
 });
 
 test('no part of the layout lies in another', (t) => {
@@ -122,7 +123,10 @@ test('the table of ports is that of the sources', (t) => {
     [String(line1), String(line2)],
   );
   t.regex(page, new RegExp(`Lines 5 to ${layout.INTERRUPT_LINES - 1} are free`));
-  t.regex(read('lib/machine/device-config.ts'), /^const FIRST_INTERRUPT = 5;$/m);
+  t.regex(
+    read('lib/machine/platform-x86.ts'),
+    /^ {2}deviceLines: \{ first: 5, last: INTERRUPT_LINES - 1 \},$/m,
+  );
 });
 
 test('every other address on the page is of the sources or of a specification', (t) => {
@@ -150,8 +154,7 @@ test('every other address on the page is of the sources or of a specification', 
 });
 
 test('the page has every protocol, and every field that an error can name', (t) => {
-  const config = read('lib/machine/config.ts');
-  const [, list = ''] = /^const PROTOCOLS = \[(.*)\] as const;$/m.exec(config) ?? [];
+  const [, list = ''] = /^ {2}protocols: \[(.*)\],$/m.exec(read('lib/machine/platform-x86.ts')) ?? [];
   const protocols = Array.from(list.matchAll(/'(\w+)'/g), ([, name = '']) => name);
   t.is(protocols.length, 6);
   const named = new Set(

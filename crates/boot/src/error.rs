@@ -34,10 +34,12 @@ pub enum BootError {
         allowed: &'static str,
     },
     /// The image is for a processor of another kind.
-    #[error("the image is {found}; this machine is x86_64")]
+    #[error("the image is {found}; this machine is {machine}")]
     Machine {
         /// What it is.
         found: String,
+        /// This machine's kind.
+        machine: &'static str,
     },
     /// The image cannot be booted by the protocol that was asked for.
     #[error("{image} cannot be booted by {asked}; it can be by {}", names(.possible))]
@@ -130,6 +132,20 @@ pub enum BootError {
         found: usize,
         /// The most that are possible.
         max: usize,
+    },
+    /// There is no free piece of memory, where it must be, that a part fits into.
+    #[error(
+        "{what} needs {length} bytes of memory in one piece from {from:#x} on; the largest free piece has {room}"
+    )]
+    NoRoom {
+        /// What was to be placed.
+        what: &'static str,
+        /// Its bytes.
+        length: u64,
+        /// Where the memory begins in which it must be.
+        from: u64,
+        /// The bytes of the largest piece that is free.
+        room: u64,
     },
     /// The initrd is empty.
     #[error("the initrd is empty")]
@@ -239,7 +255,10 @@ impl BootError {
             | Self::Overlap { .. } => "kernel",
             Self::Protocol { .. } => "protocol",
             Self::NotTaken { what, .. } => what,
-            Self::NotRam { .. } | Self::MemoryTooSmall { .. } | Self::TooManyRegions { .. } => "memory",
+            Self::NotRam { .. }
+            | Self::MemoryTooSmall { .. }
+            | Self::TooManyRegions { .. }
+            | Self::NoRoom { .. } => "memory",
             Self::InitrdEmpty | Self::InitrdTooBig { .. } => "initrd",
             Self::ModuleTooBig { .. }
             | Self::TooManyModules { .. }

@@ -1,4 +1,4 @@
-//! The compressed kernel inside of a bzImage, unpacked with a bound.
+//! Compressed kernels, those inside of a bzImage too, unpacked with a bound.
 
 use crate::BootError;
 use ruzstd::decoding::StreamingDecoder;
@@ -12,6 +12,8 @@ const MAX_WINDOW: u64 = 128 << 20;
 const XZ_MEMORY_KIB: u32 = (MAX_WINDOW >> 10) as u32 + 1024;
 /// `lz4 -l` packs blocks of this many bytes.
 const LZ4_BLOCK: usize = 8 << 20;
+/// The most bytes that a compressed kernel may unpack to, whatever the machine's memory: no kernel is larger.
+pub(crate) const UNPACKED_MAX: u64 = 512 << 20;
 /// The size that the kernel's build puts after the payload, little-endian.
 const TRAILER: usize = 4;
 
@@ -28,8 +30,9 @@ pub(crate) enum Format {
 const LZ4_LEGACY_MAGIC: u32 = 0x184c_2102;
 
 impl Format {
-    fn of(payload: &[u8]) -> Result<Self, BootError> {
-        let other = match payload {
+    /// The format; or else the name of one that is not unpacked here, or `unknown`.
+    pub fn of(payload: &[u8]) -> Result<Self, &'static str> {
+        Err(match payload {
             [0x1f, 0x8b, ..] => return Ok(Self::Gzip),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => return Ok(Self::Xz),
             [0x02, 0x21, 0x4c, 0x18, ..] => return Ok(Self::Lz4),
@@ -39,10 +42,7 @@ impl Format {
             [0x5d, 0, 0, ..] => "lzma",
             [0x89, b'L', b'Z', b'O', ..] => "lzo",
             _ => "unknown",
-        };
-        let reason =
-            "this compression is not known; gzip, xz, lz4 and zstd are, and linux64 boots any".to_owned();
-        Err(BootError::Payload { format: other, reason })
+        })
     }
 
     pub fn name(self) -> &'static str {
@@ -56,20 +56,29 @@ impl Format {
     }
 }
 
-/// Unpacks a payload to at most `limit` bytes.
-pub(crate) fn unpack(payload: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, BootError> {
-    let format = Format::of(payload)?;
+/// Unpacks a payload to at most `limit` bytes. With `has_size` the four bytes that the kernel's build appends are there.
+pub(crate) fn unpack(
+    format: Format,
+    payload: &[u8],
+    has_size: bool,
+    limit: u64,
+) -> Result<Cow<'_, [u8]>, BootError> {
     let name = format.name();
-    // The build's word for the size is only a hint of how much memory to ask for.
-    let hint = payload.last_chunk::<TRAILER>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    // The build's word for the size, which gzip has of its own, is only a hint of how much memory to ask for.
+    let size = payload.last_chunk::<TRAILER>().filter(|_| has_size || format == Format::Gzip);
+    let hint = size.map_or(0, |bytes| u32::from_le_bytes(*bytes));
     let capacity = u64::from(hint).min(limit) as usize;
+    let trailer = if has_size { TRAILER } else { 0 };
     let unpacked = match format {
         Format::Gzip => read(name, flate2::read::GzDecoder::new(payload), capacity, limit)?,
         Format::Xz => {
             read(name, lzma_rust2::XzReader::new_mem_limit(payload, false, XZ_MEMORY_KIB), capacity, limit)?
         }
         Format::Zstd => zstd(name, payload, capacity, limit)?,
-        Format::Lz4 => lz4_legacy(name, payload, capacity, limit)?,
+        Format::Lz4 => {
+            let blocks = payload.get(4..payload.len().saturating_sub(trailer)).unwrap_or_default();
+            lz4_legacy(name, blocks, capacity, limit)?
+        }
         Format::None => return Ok(payload.into()),
     };
     Ok(unpacked.into())
@@ -111,11 +120,10 @@ fn zstd(format: &'static str, payload: &[u8], capacity: usize, limit: u64) -> Re
 /// has no end, so that a frame reader would take the trailing size for the length of a block.
 fn lz4_legacy(
     format: &'static str,
-    payload: &[u8],
+    mut rest: &[u8],
     capacity: usize,
     limit: u64,
 ) -> Result<Vec<u8>, BootError> {
-    let mut rest = payload.get(4..payload.len().saturating_sub(TRAILER)).unwrap_or_default();
     let mut unpacked = Vec::with_capacity(capacity);
     let mut block = vec![0; LZ4_BLOCK];
     while let Some((length, after)) = rest.split_first_chunk::<4>() {

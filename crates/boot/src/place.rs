@@ -1,11 +1,13 @@
 //! What goes where in guest memory: all of it is found out before the first byte is written.
 
 use crate::BootError;
-use crate::layout::PAGE_SIZE;
-use crate::memory_map::Ram;
+use crate::ram::Ram;
 use std::borrow::Cow;
 use std::ops::Range;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
+
+/// What parts that may be anywhere are aligned to.
+const PAGE_SIZE: u64 = 4096;
 
 /// A part of guest memory that was filled before the guest runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub(crate) fn write<M: GuestMemoryBackend>(
     let length = bytes.len() as u64;
     memory
         .write_slice(bytes, GuestAddress(start))
-        .map_err(|_| not_ram(name, start, length, Ram::of(memory).describe()))?;
+        .map_err(|_| not_ram(name, start, length, Ram::all(memory).describe()))?;
     Ok(Placed { name, start, length })
 }
 
@@ -205,7 +207,7 @@ fn clear<M: GuestMemoryBackend>(memory: &M, name: &'static str, range: Range<u64
         let length = (PAGE_SIZE - at % PAGE_SIZE).min(range.end - at) as usize;
         memory
             .read_slice(&mut found[..length], GuestAddress(at))
-            .map_err(|_| not_ram(name, at, length as u64, Ram::of(memory).describe()))?;
+            .map_err(|_| not_ram(name, at, length as u64, Ram::all(memory).describe()))?;
         if found[..length] != ZEROS[..length] {
             write(memory, name, at, &ZEROS[..length])?;
         }

@@ -4,6 +4,8 @@
 //! through small traits, so that a device is tested without a virtual machine and the crate that owns
 //! KVM decides what stands behind each.
 
+use std::time::Duration;
+
 use crate::state::{DeviceState, RestoreError};
 
 /// A device that answers port or memory accesses.
@@ -42,6 +44,12 @@ pub trait Interrupt: Send {
     fn raise(&self);
 }
 
+/// The interrupt line of a device, to be signalled later: a device has no time of its own.
+pub trait Alarm: Send {
+    /// Signals one edge after that time, instead of the one that was asked for before; `None`: none. It must not block.
+    fn set(&self, after: Option<Duration>);
+}
+
 /// Where the bytes go that a guest prints.
 pub trait Output: Send {
     /// Takes bytes in the order in which the guest wrote them. It must not block.
@@ -74,6 +82,10 @@ pub struct Ignore;
 
 impl Interrupt for Ignore {
     fn raise(&self) {}
+}
+
+impl Alarm for Ignore {
+    fn set(&self, _after: Option<Duration>) {}
 }
 
 impl Output for Ignore {

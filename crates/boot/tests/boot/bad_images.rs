@@ -1,7 +1,8 @@
 //! Images of other kinds, and good ones cut off.
 
 use crate::support::*;
-use vmhatch_boot::{BootError, Plan, Protocol, identify};
+use vmhatch_boot::x86_64::{Plan, identify};
+use vmhatch_boot::{BootError, Protocol};
 
 fn message(image: &[u8]) -> String {
     let error = identify(image).unwrap_err();
@@ -121,13 +122,13 @@ fn cut(image: &[u8], protocol: Option<Protocol>, whole: usize) {
     let memory = ram(32);
     for length in 0..image.len() {
         let plan = Plan { protocol, ..Plan::new(&image[..length]) };
-        let loaded = vmhatch_boot::load(&memory, &plan);
+        let loaded = vmhatch_boot::x86_64::load(&memory, &plan);
         assert_eq!(loaded.is_ok(), length >= whole, "cut off after {length} bytes: {loaded:?}");
         if let Err(error) = loaded {
             assert_eq!(error.field(), "kernel", "{length}: {error}");
         }
     }
-    vmhatch_boot::load(&memory, &Plan { protocol, ..Plan::new(image) }).unwrap();
+    vmhatch_boot::x86_64::load(&memory, &Plan { protocol, ..Plan::new(image) }).unwrap();
 }
 
 #[test]

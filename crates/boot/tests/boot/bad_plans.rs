@@ -1,7 +1,8 @@
 //! A good kernel, and everything else wrong.
 
 use crate::support::*;
-use vmhatch_boot::{Module, Plan, Protocol, load};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::{Module, Plan, load};
 
 fn refused(memory: &Memory, plan: &Plan<'_>) -> (&'static str, String) {
     let error = error(load(memory, plan));

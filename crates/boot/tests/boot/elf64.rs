@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use vm_memory::{Bytes, GuestAddress};
-use vmhatch_boot::{Entry, Plan, Protocol, identify};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::{Entry, Plan, identify};
 
 #[test]
 fn without_a_note_it_is_entered_at_its_entry_with_a_zero_page() {
@@ -14,7 +15,7 @@ fn without_a_note_it_is_entered_at_its_entry_with_a_zero_page() {
     memory.write_slice(&[0xff; 0x3000], GuestAddress(0x100_0000)).unwrap();
     let initrd = [3; 77];
     let plan = Plan { command_line: b"ro", initrd: Some(&initrd), ..Plan::new(&image) };
-    let loaded = vmhatch_boot::load(&memory, &plan).unwrap();
+    let loaded = vmhatch_boot::x86_64::load(&memory, &plan).unwrap();
     assert_eq!(loaded.protocol, Protocol::Elf64);
     let Entry::Long { rip: 0x100_0000, rsi: 0x7000, .. } = loaded.entry else { panic!("{loaded:?}") };
 
@@ -66,7 +67,7 @@ fn every_segment_goes_to_its_physical_address() {
     let image = elf.build();
     let memory = ram(64);
     memory.write_slice(&[0xff; 0x5000], GuestAddress(0x200_0000)).unwrap();
-    let loaded = vmhatch_boot::load(&memory, &Plan::new(&image)).unwrap();
+    let loaded = vmhatch_boot::x86_64::load(&memory, &Plan::new(&image)).unwrap();
     let kernel: Vec<_> = loaded.placed.iter().filter(|part| part.name == "kernel").collect();
     assert_eq!(
         kernel.iter().map(|part| (part.start, part.length)).collect::<Vec<_>>(),
@@ -81,11 +82,11 @@ fn a_segment_above_4_gib_is_loaded_there() {
     let mut elf = ElfBuilder::vmlinux(None);
     elf.segments.push(Segment::load(4 * GIB + 0x1000, b"high"));
     let memory = memory_at(&[(0, 64 * MIB), (4 * GIB, MIB)]);
-    vmhatch_boot::load(&memory, &Plan::new(&elf.build())).unwrap();
+    vmhatch_boot::x86_64::load(&memory, &Plan::new(&elf.build())).unwrap();
     assert_eq!(bytes(&memory, 4 * GIB + 0x1000, 4), b"high");
     // But it is not entered there: only 4 GiB are mapped.
     elf.entry = 4 * GIB + 0x1000;
-    let (field, message) = error(vmhatch_boot::load(&memory, &Plan::new(&elf.build())));
+    let (field, message) = error(vmhatch_boot::x86_64::load(&memory, &Plan::new(&elf.build())));
     assert_eq!(field, "kernel");
     assert!(message.contains("e_entry is 0x100001000"), "{message}");
 }

@@ -1,7 +1,8 @@
 //! Images without a header, and firmware.
 
 use crate::support::*;
-use vmhatch_boot::{Entry, Flat, FlatMode, Plan, Protocol, firmware_start, load};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::{Entry, Flat, FlatMode, Plan, firmware_start, load};
 
 fn flat(image: &[u8], address: u64, entry: u64, mode: FlatMode) -> Plan<'_> {
     Plan { protocol: Some(Protocol::Flat), flat: Flat { address, entry, mode }, ..Plan::new(image) }

@@ -3,7 +3,8 @@
 
 use crate::support::*;
 use std::cell::OnceCell;
-use vmhatch_boot::{Module, Plan, Protocol, identify, load};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::{Module, Plan, identify, load};
 
 /// The machine's memory: large enough for every good image, small enough for a bad one to miss.
 const RAM_MIB: u64 = 24;
@@ -117,36 +118,45 @@ pub fn raw(input: &[u8]) {
     load_anything(*choice, image);
 }
 
+/// xorshift64: all that is needed of randomness here, the same on every machine.
+#[cfg(test)]
+pub struct Random(u64);
+
+#[cfg(test)]
+impl Random {
+    /// Other bytes for each case.
+    pub fn of(seed: u64, case: u64) -> Self {
+        let mut random = Self(seed ^ (case + 1));
+        random.bytes(16);
+        random
+    }
+
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        std::iter::repeat_with(|| {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 32) as u8
+        })
+        .take(length)
+        .collect()
+    }
+}
+
+/// The number of cases, more by VMHATCH_FUZZ_CASES.
+#[cfg(test)]
+pub fn cases(default: u64) -> u64 {
+    std::env::var("VMHATCH_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+}
+
 #[cfg(test)]
 mod bounded {
     use super::*;
 
-    /// xorshift64: all that is needed of randomness here, the same on every machine.
-    struct Random(u64);
-
-    impl Random {
-        fn bytes(&mut self, length: usize) -> Vec<u8> {
-            std::iter::repeat_with(|| {
-                self.0 ^= self.0 << 13;
-                self.0 ^= self.0 >> 7;
-                self.0 ^= self.0 << 17;
-                (self.0 >> 32) as u8
-            })
-            .take(length)
-            .collect()
-        }
-    }
-
-    /// The number of cases, more by VMHATCH_FUZZ_CASES.
-    fn cases(default: u64) -> u64 {
-        std::env::var("VMHATCH_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
-    }
-
     #[test]
     fn changed_headers() {
         for case in 0..cases(20_000) {
-            let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (case + 1));
-            random.bytes(16);
+            let mut random = Random::of(0x9e37_79b9_7f4a_7c15, case);
             let steps = 1 + case as usize % 4;
             headers(&random.bytes(2 + steps * 12));
         }
@@ -161,8 +171,7 @@ mod bounded {
             include_bytes!("fixtures/vmlinux.zst.bin"),
         ];
         for case in 0..cases(4_000) {
-            let mut random = Random(0x2545_f491_4f6c_dd1d ^ (case + 1));
-            random.bytes(16);
+            let mut random = Random::of(0x2545_f491_4f6c_dd1d, case);
             let mut packed = images[case as usize % 4].to_vec();
             mutate(&mut packed, &random.bytes(12 * (1 + case as usize % 3)));
             payload(&packed);
@@ -180,8 +189,7 @@ mod bounded {
             b"\x1f\x8b\x08",
         ];
         for case in 0..cases(10_000) {
-            let mut random = Random(0xda94_2042_e4dd_58b5 ^ (case + 1));
-            random.bytes(16);
+            let mut random = Random::of(0xda94_2042_e4dd_58b5, case);
             let mut image = starts[case as usize % 6].to_vec();
             image.extend(random.bytes(case as usize % 2048));
             payload(&image);

@@ -3,7 +3,8 @@
 use crate::support::*;
 use vm_memory::bitmap::Bitmap;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
-use vmhatch_boot::{Entry, Gdt, Loaded, Plan, Protocol, identify, load};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::{Entry, Gdt, Loaded, Plan, identify, load};
 
 const COMMAND_LINE: &[u8] = b"console=ttyS0 panic=-1";
 

@@ -2,7 +2,8 @@
 //! and never anything outside of the machine's memory or over our own tables.
 
 use crate::support::*;
-use vmhatch_boot::{Plan, Protocol, load};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::{Plan, load};
 
 /// The values that a field of that width is set to.
 fn values(original: u64, width: usize) -> Vec<u64> {

@@ -1,5 +1,6 @@
 //! All tests of the loaders from outside, in one program.
 
+mod aarch64;
 mod bad_images;
 mod bad_plans;
 mod elf64;

@@ -1,7 +1,7 @@
 //! What is RAM, and what the guest is told of it.
 
 use crate::support::*;
-use vmhatch_boot::{Plan, load};
+use vmhatch_boot::x86_64::{Plan, load};
 
 /// The e820 map of a machine with that memory.
 fn map(ranges: &[(u64, u64)]) -> Vec<(u64, u64, u32)> {

@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use std::io::Write;
-use vmhatch_boot::{Entry, Plan, Protocol, load};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::{Entry, Plan, load};
 
 const VMLINUX: &[u8] = include_bytes!("fixtures/vmlinux.bin");
 /// Made by the programs that Linux's build uses, see fixtures/README.md.

@@ -1,7 +1,8 @@
 //! PVH: the start info and what it points to; offsets are those of Xen's start_info.h.
 
 use crate::support::*;
-use vmhatch_boot::{Entry, Gdt, Module, Plan, Protocol, identify, load};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::{Entry, Gdt, Module, Plan, identify, load};
 
 const GDT: Gdt = Gdt { base: 0x500, limit: 0x2f, code: 0x10, data: 0x18, task: 0x20 };
 

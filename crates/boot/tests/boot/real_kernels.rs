@@ -1,7 +1,7 @@
 //! Real kernels, if their paths are given: VMHATCH_KERNEL and VMHATCH_CLOUD_KERNEL.
 
 use crate::support::*;
-use vmhatch_boot::{Plan, identify, load};
+use vmhatch_boot::x86_64::{Plan, identify, load};
 
 #[test]
 fn a_real_kernel_is_loaded_by_every_protocol_that_it_has() {

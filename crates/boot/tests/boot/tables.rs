@@ -1,8 +1,9 @@
 //! The firmware tables: where the guest is told of them. What is in them is tested beside the code that makes them.
 
 use crate::support::*;
-use vmhatch_boot::acpi::{AcpiConfig, Reset};
-use vmhatch_boot::{Entry, Flat, FlatMode, Plan, Protocol, load};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::acpi::{AcpiConfig, Reset};
+use vmhatch_boot::x86_64::{Entry, Flat, FlatMode, Plan, load};
 
 fn config() -> AcpiConfig {
     AcpiConfig { reset: Some(Reset { port: 0x604, value: 1 }), ..AcpiConfig::default() }

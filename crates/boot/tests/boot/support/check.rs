@@ -1,6 +1,7 @@
 use super::{Memory, text_at, u32_at, u64_at};
 use vm_memory::{GuestAddress, GuestMemoryBackend};
-use vmhatch_boot::{Entry, Loaded, Plan, Protocol};
+use vmhatch_boot::Protocol;
+use vmhatch_boot::x86_64::{Entry, Loaded, Plan};
 
 /// What must hold of whatever was loaded.
 pub fn check(memory: &Memory, plan: &Plan<'_>, loaded: &Loaded) {

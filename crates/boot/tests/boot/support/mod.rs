@@ -12,7 +12,8 @@ pub use multiboot::MultibootBuilder;
 
 use vm_memory::bitmap::AtomicBitmap;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
-use vmhatch_boot::{BootError, Loaded, Plan, load};
+use vmhatch_boot::BootError;
+use vmhatch_boot::x86_64::{Loaded, Plan, load};
 
 pub type Memory = GuestMemoryMmap<AtomicBitmap>;
 
