@@ -2,7 +2,7 @@
 import test, { type ExecutionContext } from 'ava';
 
 import type { Machine, MachineConfig } from '../../index.ts';
-import { IDENTITY_MAP_ADDRESS } from '../../lib/machine/layout.ts';
+import { IDENTITY_MAP_ADDRESS } from '../../lib/machine/layout-x86.ts';
 import { elfFile } from '../helpers/elf.ts';
 import { findGuest } from '../helpers/guests.ts';
 import { POWER_OFF, makeMachine, soon, startMachine } from '../helpers/whole-machine.ts';

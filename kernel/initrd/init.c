@@ -87,7 +87,7 @@ static int mark_early(void) { return 0; }
 
 static void mark_late(void) {
   unsigned long address;
-  long file = call(OPENAT, AT_FDCWD, (long)"/sys/firmware/devicetree/base/boot-timer/reg", 0, 0, 0, 0);
+  long file = call(OPENAT, AT_FDCWD, (long)"/sys/firmware/devicetree/base/chosen/vmhatch,boot-timer", 0, 0, 0, 0);
   if (file < 0 || call(READ, file, (long)&address, sizeof address, 0, 0, 0) != sizeof address) return;
   mark_memory((long)__builtin_bswap64(address));
 }

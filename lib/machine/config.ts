@@ -18,8 +18,8 @@ import type { Range } from '../kvm/bus.ts';
 import type { RustDevice } from '../kvm/rust-devices.ts';
 import { defaultKernel } from './default-kernel.ts';
 import { checkDevices } from './device-config.ts';
-import { MAX_CPUS, PAGE } from './layout.ts';
-import { byteSize, readableSize, type ByteSize } from './size.ts';
+import { platform } from './platform.ts';
+import { PAGE, byteSize, readableSize, type ByteSize } from './size.ts';
 import { imageSource, type CheckedSource, type ImageSource } from './source.ts';
 
 /**
@@ -32,10 +32,13 @@ import { imageSource, type CheckedSource, type ImageSource } from './source.ts';
  * - `'multiboot'`: Multiboot 1.
  * - `'flat'`: bytes at an address: see {@link FlatImage}.
  * - `'firmware'`: an image that ends at 4 GiB; the CPU starts at its reset vector.
+ *
+ * On aarch64 there are two:
+ *
+ * - `'image'`: a Linux `Image`, plain or packed (gzip, xz, lz4, zstd, or inside of an EFI stub); with a device tree.
+ * - `'flat'`: as above, entered at EL1 with the MMU off and the device tree's address in x0.
  */
-export type BootProtocol = 'linux64' | 'pvh' | 'elf64' | 'multiboot' | 'flat' | 'firmware';
-
-const PROTOCOLS = ['linux64', 'pvh', 'elf64', 'multiboot', 'flat', 'firmware'] as const;
+export type BootProtocol = 'linux64' | 'pvh' | 'elf64' | 'multiboot' | 'flat' | 'firmware' | 'image';
 
 /**
  * Where a flat image goes and how it begins.
@@ -48,11 +51,14 @@ const PROTOCOLS = ['linux64', 'pvh', 'elf64', 'multiboot', 'flat', 'firmware'] a
  * ```
  */
 export interface FlatImage {
-  /** The guest address of its first byte: anywhere in RAM. Default 0x7c00, that of a boot sector. */
+  /** The guest address of its first byte: anywhere in RAM. Default 0x7c00, that of a boot sector; on aarch64 0x40000000. */
   address?: number;
   /** The guest address of its first instruction: in the image, and in real mode below 1 MiB. Default: its first byte. */
   entry?: number;
-  /** The mode of the CPU: 16, 32 or 64 bits, all segments flat, the first 4 GiB mapped one to one. Default `'real'`. */
+  /**
+   * The mode of the CPU: 16, 32 or 64 bits, all segments flat, the first 4 GiB mapped one to one. Default `'real'`. Not for
+   * aarch64, which has one.
+   */
   mode?: 'real' | 'protected' | 'long';
 }
 
@@ -74,6 +80,14 @@ export interface AcpiDescription {
   uid?: number;
 }
 
+/** How a device is told to a guest that reads a device tree, on aarch64. */
+export interface DeviceTreeDescription {
+  /** The name of its node, without an address: a letter, then up to 30 letters, digits or `,._+-`. */
+  name: string;
+  /** What drivers look for, the most exact first: `'virtio,mmio'`. */
+  compatible: string | readonly string[];
+}
+
 /**
  * A device of the caller's in a machine: with ports, or addresses, or both.
  *
@@ -92,14 +106,19 @@ export interface AcpiDescription {
 export interface MachineDevice {
   /** The device. One in JavaScript is called on the event loop; the vCPU that uses it waits. */
   device: Device | RustDevice;
-  /** Its ports: those that no device of the machine has. */
+  /** Its ports: those that no device of the machine has. x86_64 only. */
   io?: Range;
-  /** Its addresses: from 0xd0001000 on and below 0xfec00000. */
+  /** Its addresses: from 0xd0001000 on and below 0xfec00000; on aarch64 from 0x0a000000 on and below 0x38000000. */
   mmio?: Range;
-  /** Its interrupt line, 5 to 23 and its own, for `machine.interrupt()` and the tables. Edge-triggered, active high. */
+  /**
+   * Its interrupt line, 5 to 23 and its own, for `machine.interrupt()` and the tables; on aarch64 16 to 255, an SPI.
+   * Edge-triggered, active high.
+   */
   interrupt?: number;
-  /** How ACPI tells the guest about it. Default: not at all. */
+  /** How ACPI tells the guest about it, on x86_64. Default: not at all. */
   acpi?: AcpiDescription;
+  /** How the device tree tells the guest about it, on aarch64; it has `mmio` then. Default: not at all. */
+  deviceTree?: DeviceTreeDescription;
 }
 
 /**
@@ -122,7 +141,7 @@ export interface MachineConfig {
   cpus?: number;
   /** RAM: bytes, a multiple of 4096, or a string such as `'512MiB'`; at most what the host has. Default `'256MiB'`. */
   memory?: ByteSize;
-  /** The kernel. Default: that of the package `vmhatch-kernel-x64`, if it is installed. */
+  /** The kernel. Default: that of the package `vmhatch-kernel-x64`, if it is installed; on aarch64 there is none. */
   kernel?: ImageSource;
   /** How the kernel is entered. Default: as its image says. */
   protocol?: BootProtocol;
@@ -137,11 +156,11 @@ export interface MachineConfig {
   modules?: readonly BootModule[];
   /** Where a flat image goes, for the protocol `'flat'`. */
   flat?: FlatImage;
-  /** Whether the guest finds ACPI tables, or only an MP table. Default true. */
+  /** Whether the guest finds ACPI tables, or only an MP table. Default true. x86_64 only: aarch64 has a device tree. */
   acpi?: boolean;
   /** A second serial port, `machine.console2`: COM2, ttyS1. Default false. */
   console2?: boolean;
-  /** A debug console, `machine.debugConsole`, and its port: `true` is 0xe9. Default false. */
+  /** A debug console, `machine.debugConsole`, and its port: `true` is 0xe9. Default false. x86_64 only. */
   debugConsole?: boolean | number;
   /** Devices of the caller's, at most 256. Default: none. */
   devices?: readonly MachineDevice[];
@@ -198,7 +217,7 @@ export function machinePlan(config: MachineConfig): MachinePlan {
     cpus = 1,
     memory = '256MiB',
     modules = [],
-    acpi = true,
+    acpi = platform.hasPorts,
     console2 = false,
     debugConsole = false,
     devices = [],
@@ -206,11 +225,11 @@ export function machinePlan(config: MachineConfig): MachinePlan {
     ...given
   } = checkOptions('config', config, KEYS);
   const protocol =
-    given.protocol === undefined ? undefined : oneOf('config.protocol', given.protocol, PROTOCOLS);
+    given.protocol === undefined ? undefined : oneOf('config.protocol', given.protocol, platform.protocols);
   const isProgram = protocol === 'flat' || protocol === 'firmware';
   const { kernel, initrd, cmdline = isProgram ? '' : DEFAULT_CMDLINE, flat, signal } = given;
   return {
-    cpus: integer('config.cpus', cpus, 1, MAX_CPUS),
+    cpus: integer('config.cpus', cpus, 1, platform.maxCpus),
     memory: checkMemory(memory),
     kernel: kernel === undefined ? defaultKernel() : imageSource('config.kernel', kernel),
     protocol,
@@ -218,13 +237,19 @@ export function machinePlan(config: MachineConfig): MachinePlan {
     cmdline: checkCmdline('config.cmdline', cmdline),
     modules: elements('config.modules', modules, MODULES).map(checkModule),
     flat: checkFlat('config.flat', flat, protocol),
-    acpi: boolean('config.acpi', acpi),
+    acpi: ofPc('config.acpi', boolean('config.acpi', acpi)),
     console2: boolean('config.console2', console2),
-    debugConsole: checkDebugConsole(debugConsole),
+    debugConsole: ofPc('config.debugConsole', checkDebugConsole(debugConsole)),
     devices: checkDevices('config.devices', devices),
     onReset: oneOf('config.onReset', onReset, ['exit', 'restart']),
     signal: checkSignal('config.signal', signal),
   };
+}
+
+/** Refuses what the machines of this host do not have. */
+function ofPc<T>(name: string, value: T): T {
+  if (platform.hasPorts || value === false || value === undefined) return value;
+  throw invalidArgValue(name, value, 'is for machines of x86_64, which this host does not run');
 }
 
 function checkMemory(value: unknown): number {
@@ -261,7 +286,8 @@ function checkFlat(
     throw invalidArgValue(name, value, "is for the protocol 'flat'");
   }
   const given = checkOptions(name, value, ['address', 'entry', 'mode']);
-  const { address: start = 0x7c00, entry = start, mode = 'real' } = given;
+  const { address: start = platform.flatAddress, entry = start, mode = 'real' } = given;
+  ofPc(`${name}.mode`, given.mode);
   return {
     address: address(`${name}.address`, start),
     entry: address(`${name}.entry`, entry),

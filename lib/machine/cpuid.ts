@@ -1,4 +1,6 @@
-import type { CpuidEntry } from '../kvm/cpuid.ts';
+import type { CpuidEntry, CpuidRegisters } from '../kvm/cpuid-entry.ts';
+import { CpuidLeaf } from '../kvm/cpuid-leaf.ts';
+import { CpuidTable } from '../kvm/cpuid-table.ts';
 
 /** What a vCPU is told about itself and its neighbours: one package, as many cores as there are vCPUs, no threads. */
 export interface Topology {
@@ -19,23 +21,8 @@ export interface Clocks {
 /** KVM's local APIC counts a bus of 1 GHz (`APIC_BUS_CYCLE_NS` of arch/x86/kvm/lapic.h). */
 const APIC_BUS_KHZ = 1_000_000;
 
-/** `KVM_CPUID_FLAG_SIGNIFCANT_INDEX`: the leaf has sub-leaves. */
-const HAS_INDEX = 1;
-
-const LEAF_1 = {
-  hypervisor: 1 << 31,
-  tscDeadline: 1 << 24,
-  hyperThreading: 1 << 28,
-} as const;
-/** CPUID 0x80000001 ecx of AMD: whether cores are told in the old way. Linux believes it on Intel's processors too. */
-const AMD_COMPAT_LEGACY = 1 << 1;
-/** The start of `GenuineIntel`, in ebx of leaf 0. */
-const GENU = 0x756e_6547;
-
 /** Types of levels in leaves 0xb and 0x1f. */
 const LEVEL = { thread: 1, core: 2 } as const;
-
-type Edit = (entry: CpuidEntry) => CpuidEntry;
 
 /**
  * The leaves for one vCPU: what KVM supports, with the topology and the clocks (Intel SDM volume 2, CPUID; AMD APM
@@ -46,27 +33,15 @@ export function machineCpuid(
   topology: Topology,
   clocks: Clocks,
 ): CpuidEntry[] {
-  const isIntel = supported.some((entry) => entry.function === 0 && entry.ebx === GENU);
-  const clockLeaves = leavesOfClocks(supported, clocks, isIntel);
-  const highest = (from: number): number =>
-    Math.max(0, ...clockLeaves.map((leaf) => leaf.function).filter((leaf) => leaf >>> 24 === from >>> 24));
-  const edits = new Map([
-    ...editsFor(topology, clocks, highest),
-    ...(isIntel ? editsForIntel(topology) : editsForAmd(topology)),
-  ]);
-  const kept = supported
-    .filter((entry) => !REPLACED.has(entry.function))
-    .map((entry) => edits.get(entry.function)?.(entry) ?? entry);
-  return [...kept, ...topologyLeaves(topology, supported), ...clockLeaves];
+  const table = new CpuidTable(supported);
+  const isIntel = table.vendor === 'GenuineIntel';
+  editForAll(table, topology, clocks);
+  if (isIntel) editForIntel(table, topology);
+  else editForAmd(table, topology);
+  setTopology(table, topology);
+  setClocks(table, clocks, isIntel);
+  return table.entries;
 }
-
-const LEAF_TOPOLOGY = 0xb;
-const LEAF_TOPOLOGY_V2 = 0x1f;
-const LEAF_TSC = 0x15;
-const LEAF_FREQUENCY = 0x16;
-/** VMware's timing leaf, which other hypervisors have taken over. */
-const LEAF_TIMING = 0x4000_0010;
-const REPLACED = new Set([LEAF_TOPOLOGY, LEAF_TOPOLOGY_V2, LEAF_TSC, LEAF_FREQUENCY, LEAF_TIMING]);
 
 /** How many bits number so many things. */
 function bits(count: number): number {
@@ -78,49 +53,55 @@ function roundedUp(count: number): number {
   return 2 ** bits(count);
 }
 
-/** What is the same on all processors. `highest` gives the highest leaf that is added to a leaf's range. */
-function editsFor(
-  { cpu, cpus }: Topology,
-  { tscDeadline }: Clocks,
-  highest: (from: number) => number,
-): [leaf: number, Edit][] {
-  const raise: Edit = (entry) => ({ ...entry, eax: Math.max(entry.eax, highest(entry.function)) });
-  return [
-    [0, raise],
-    [
-      1,
-      (entry) => ({
-        ...entry,
-        // Initial APIC id, ids in the package, the size of a cache line.
-        ebx: ((cpu << 24) | (roundedUp(cpus) << 16) | (entry.ebx & 0xffff)) >>> 0,
-        ecx: (entry.ecx | LEAF_1.hypervisor | (tscDeadline ? LEAF_1.tscDeadline : 0)) >>> 0,
-        edx: ((entry.edx & ~LEAF_1.hyperThreading) | (cpus > 1 ? LEAF_1.hyperThreading : 0)) >>> 0,
-      }),
-    ],
-    // The performance counters are the host's; a guest without them touches none of their MSRs.
-    [0xa, (entry) => ({ ...entry, eax: 0, ebx: 0, ecx: 0, edx: 0 })],
-    [0x4000_0000, raise],
-  ];
+/** Changes the registers of a leaf where the table has it. */
+function edit(
+  table: CpuidTable,
+  leaf: number,
+  how: (registers: CpuidEntry) => Partial<CpuidRegisters>,
+  index = 0,
+): void {
+  const entry = table.find(leaf, index);
+  if (entry !== undefined) table.set(leaf, how(entry), index);
 }
 
-function editsForIntel({ cpus }: Topology): [leaf: number, Edit][] {
+/** Changes all sub-leaves of a leaf. */
+function editEach(
+  table: CpuidTable,
+  leaf: number,
+  how: (registers: CpuidEntry) => Partial<CpuidRegisters>,
+): void {
+  for (const { function: own, index } of table) if (own === leaf) edit(table, leaf, how, index);
+}
+
+/** What is the same on all processors. */
+function editForAll(table: CpuidTable, { cpu, cpus }: Topology, { tscDeadline }: Clocks): void {
+  if (table.find(CpuidLeaf.VersionAndFeatures) !== undefined) {
+    table.setFeature('hypervisor', true).setFeature('ht', cpus > 1);
+    if (tscDeadline) table.setFeature('tsc_deadline_timer', true);
+  }
+  edit(table, CpuidLeaf.VersionAndFeatures, ({ ebx }) => ({
+    // Initial APIC id, ids in the package, the size of a cache line.
+    ebx: ((cpu << 24) | (roundedUp(cpus) << 16) | (ebx & 0xffff)) >>> 0,
+  }));
+  // The performance counters are the host's; a guest without them touches none of their MSRs.
+  edit(table, CpuidLeaf.PerformanceMonitoring, () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }));
+}
+
+function editForIntel(table: CpuidTable, { cpus }: Topology): void {
   // Caches: cores in the package, and one thread for each cache but the last level's, which all share.
-  return [[4, (entry) => ({ ...entry, eax: cacheSharing(entry.eax, roundedUp(cpus)) })]];
+  editEach(table, CpuidLeaf.CacheParameters, ({ eax }) => ({ eax: cacheSharing(eax, roundedUp(cpus)) }));
 }
 
-function editsForAmd({ cpu, cpus }: Topology): [leaf: number, Edit][] {
-  const legacy = cpus > 1 ? AMD_COMPAT_LEGACY : 0;
-  return [
-    [0x8000_0001, (entry) => ({ ...entry, ecx: ((entry.ecx & ~AMD_COMPAT_LEGACY) | legacy) >>> 0 })],
-    // The size of APIC ids in the package, and its cores less one.
-    [0x8000_0008, (entry) => ({ ...entry, ecx: (bits(cpus) << 12) | (cpus - 1) })],
-    [
-      0x8000_001d,
-      (entry) => ({ ...entry, eax: cacheSharing(entry.eax, roundedUp(cpus)) & CACHE_WITHOUT_CORES }),
-    ],
-    // Extended APIC id, core id with one thread a core, one node.
-    [0x8000_001e, (entry) => ({ ...entry, eax: cpu, ebx: cpu, ecx: 0, edx: 0 })],
-  ];
+function editForAmd(table: CpuidTable, { cpu, cpus }: Topology): void {
+  // Whether cores are told in the old way. Linux believes it on Intel's processors too.
+  if (table.find(CpuidLeaf.ExtendedProcessor) !== undefined) table.setFeature('cmp_legacy', cpus > 1);
+  // The size of APIC ids in the package, and its cores less one.
+  edit(table, CpuidLeaf.AddressSizes, () => ({ ecx: (bits(cpus) << 12) | (cpus - 1) }));
+  editEach(table, CpuidLeaf.CacheTopology, ({ eax }) => ({
+    eax: cacheSharing(eax, roundedUp(cpus)) & CACHE_WITHOUT_CORES,
+  }));
+  // Extended APIC id, core id with one thread a core, one node.
+  edit(table, CpuidLeaf.ProcessorTopology, () => ({ eax: cpu, ebx: cpu, ecx: 0, edx: 0 }));
 }
 
 /** AMD's leaf is as Intel's leaf 4, but has nothing in bits 26 to 31. */
@@ -135,49 +116,41 @@ function cacheSharing(eax: number, cores: number): number {
 }
 
 /** Leaf 0xb, and 0x1f where the processor has it: one thread a core, then the package. */
-function topologyLeaves({ cpu, cpus }: Topology, supported: readonly CpuidEntry[]): CpuidEntry[] {
-  const present = [LEAF_TOPOLOGY, LEAF_TOPOLOGY_V2].filter((leaf) =>
-    supported.some((entry) => entry.function === leaf),
-  );
+function setTopology(table: CpuidTable, { cpu, cpus }: Topology): void {
   const levels = [
-    { index: 0, shift: 0, count: 1, type: LEVEL.thread },
-    { index: 1, shift: bits(cpus), count: cpus, type: LEVEL.core },
-    { index: 2, shift: 0, count: 0, type: 0 },
+    { shift: 0, count: 1, type: LEVEL.thread },
+    { shift: bits(cpus), count: cpus, type: LEVEL.core },
+    { shift: 0, count: 0, type: 0 },
   ];
-  return present.flatMap((leaf) =>
-    levels.map(({ index, shift, count, type }) => ({
-      function: leaf,
-      index,
-      flags: HAS_INDEX,
-      eax: shift,
-      ebx: count,
-      ecx: (type << 8) | index,
-      edx: cpu,
-    })),
-  );
+  for (const leaf of [CpuidLeaf.ExtendedTopology, CpuidLeaf.ExtendedTopologyV2]) {
+    if (!table.delete(leaf)) continue;
+    for (const [index, { shift, count, type }] of levels.entries()) {
+      table.set(leaf, { eax: shift, ebx: count, ecx: (type << 8) | index, edx: cpu }, index);
+    }
+  }
 }
 
 /**
  * The TSC as a ratio to a crystal that runs as the local APIC's bus does, and both frequencies. Leaves 0x15 and 0x16 are
  * Intel's: on others they would raise the highest leaf over some that mean something else.
  */
-function leavesOfClocks(
-  supported: readonly CpuidEntry[],
-  { tscKhz }: Clocks,
-  isIntel: boolean,
-): CpuidEntry[] {
-  if (tscKhz === 0) return [];
-  const none = { index: 0, flags: 0 };
-  const leaves: CpuidEntry[] = [];
+function setClocks(table: CpuidTable, { tscKhz }: Clocks, isIntel: boolean): void {
+  for (const leaf of [CpuidLeaf.TimeStampCounter, CpuidLeaf.Frequency, CpuidLeaf.HypervisorTiming]) {
+    table.delete(leaf);
+  }
+  if (tscKhz === 0) return;
+  const raise = (limit: number, leaf: number): void => {
+    edit(table, limit, ({ eax }) => ({ eax: Math.max(eax, leaf) }));
+  };
   if (isIntel) {
     const mhz = Math.round(tscKhz / 1000);
-    leaves.push(
-      { function: LEAF_TSC, ...none, eax: APIC_BUS_KHZ, ebx: tscKhz, ecx: APIC_BUS_KHZ * 1000, edx: 0 },
-      { function: LEAF_FREQUENCY, ...none, eax: mhz, ebx: mhz, ecx: APIC_BUS_KHZ / 1000, edx: 0 },
-    );
+    table.set(CpuidLeaf.TimeStampCounter, { eax: APIC_BUS_KHZ, ebx: tscKhz, ecx: APIC_BUS_KHZ * 1000 });
+    table.set(CpuidLeaf.Frequency, { eax: mhz, ebx: mhz, ecx: APIC_BUS_KHZ / 1000 });
+    raise(CpuidLeaf.Vendor, CpuidLeaf.Frequency);
   }
-  if (supported.some((entry) => entry.function === 0x4000_0000)) {
-    leaves.push({ function: LEAF_TIMING, ...none, eax: tscKhz, ebx: APIC_BUS_KHZ, ecx: 0, edx: 0 });
+  // VMware's timing leaf, which other hypervisors have taken over.
+  if (table.find(CpuidLeaf.HypervisorVendor) !== undefined) {
+    table.set(CpuidLeaf.HypervisorTiming, { eax: tscKhz, ebx: APIC_BUS_KHZ });
+    raise(CpuidLeaf.HypervisorVendor, CpuidLeaf.HypervisorTiming);
   }
-  return leaves;
 }

@@ -2,11 +2,8 @@
 import { elements, integer, object, options as checkOptions, port, string } from '../internal/check.ts';
 import { invalidArgValue, outOfRange } from '../internal/errors.ts';
 import { checkDevice as deviceMethods, type Range } from '../kvm/bus.ts';
-import type { AcpiDescription, MachineDevice } from './config.ts';
-import { DEVICE_WINDOWS, INTERRUPT_LINES } from './layout.ts';
-
-/** The ISA bus's own interrupts are below. */
-const FIRST_INTERRUPT = 5;
+import type { AcpiDescription, DeviceTreeDescription, MachineDevice } from './config.ts';
+import { platform } from './platform.ts';
 
 /** More than a machine has room for, and few enough to be read. */
 const DEVICES = 256;
@@ -36,18 +33,26 @@ function checkDevice(name: string, value: unknown): MachineDevice {
     'mmio',
     'interrupt',
     'acpi',
+    'deviceTree',
   ]);
   if (given.io === undefined && given.mmio === undefined) {
     throw invalidArgValue(name, value, 'must have io or mmio');
   }
   const checked: MachineDevice = { device: object(`${name}.device`, given.device) };
   deviceMethods(`${name}.device`, checked.device);
-  if (given.io !== undefined) checked.io = ports(`${name}.io`, given.io);
+  if (given.io !== undefined) {
+    checked.io = ports(`${name}.io`, given.io);
+    if (!platform.hasPorts) throw invalidArgValue(`${name}.io`, given.io, 'needs x86_64: aarch64 has no ports');
+  }
   if (given.mmio !== undefined) checked.mmio = addresses(`${name}.mmio`, given.mmio);
   if (given.interrupt !== undefined) {
     checked.interrupt = interruptLine(`${name}.interrupt`, given.interrupt);
   }
   if (given.acpi !== undefined) checked.acpi = description(`${name}.acpi`, given.acpi);
+  if (given.deviceTree !== undefined) {
+    if (given.mmio === undefined) throw invalidArgValue(name, value, 'must have mmio for its deviceTree');
+    checked.deviceTree = treeNode(`${name}.deviceTree`, given.deviceTree);
+  }
   return checked;
 }
 
@@ -59,14 +64,15 @@ function ports(name: string, value: Range): Range {
 
 function addresses(name: string, value: Range): Range {
   const { base, length } = checkOptions(name, value, ['base', 'length']);
-  const { start, end } = DEVICE_WINDOWS;
+  const { start, end } = platform.deviceWindows;
   const first = integer(`${name}.base`, base, start, end - 1);
   return { base: first, length: integer(`${name}.length`, length, 1, end - first) };
 }
 
 /** A line that a device of a caller's may have. */
 export function interruptLine(name: string, value: unknown): number {
-  return integer(name, value, FIRST_INTERRUPT, INTERRUPT_LINES - 1);
+  const { first, last } = platform.deviceLines;
+  return integer(name, value, first, last);
 }
 
 function description(name: string, value: AcpiDescription): AcpiDescription {
@@ -82,4 +88,28 @@ function description(name: string, value: AcpiDescription): AcpiDescription {
   }
   const { uid = 0 } = given;
   return { name: path, hid, uid: integer(`${name}.uid`, uid, 0, 0xffff_ffff) };
+}
+
+/** A driver's name in a device tree, and how many of them are read. */
+const COMPATIBLE = /^[A-Za-z0-9][A-Za-z0-9,._+-]{0,62}$/;
+const COMPATIBLES = 16;
+
+function treeNode(name: string, value: DeviceTreeDescription): DeviceTreeDescription {
+  const given = checkOptions(name, value, ['name', 'compatible']);
+  const node = string(`${name}.name`, given.name);
+  // Devicetree Specification 0.4, 2.2.1.
+  if (!/^[A-Za-z][A-Za-z0-9,._+-]{0,30}$/.test(node)) {
+    throw invalidArgValue(`${name}.name`, node, 'must be a letter and up to 30 letters, digits or ,._+-');
+  }
+  const list =
+    typeof given.compatible === 'string'
+      ? [given.compatible]
+      : elements(`${name}.compatible`, given.compatible, COMPATIBLES).map((one, index) =>
+          string(`${name}.compatible[${index}]`, one),
+        );
+  const wrong = list.find((one) => !COMPATIBLE.test(one));
+  if (list.length === 0 || wrong !== undefined) {
+    throw invalidArgValue(`${name}.compatible`, given.compatible, "must name drivers, such as 'virtio,mmio'");
+  }
+  return { name: node, compatible: list };
 }

@@ -2,6 +2,7 @@ import { boolean } from '../internal/check.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import type { Vm } from '../kvm/vm.ts';
 import { interruptLine } from './device-config.ts';
+import { platform } from './platform.ts';
 
 /**
  * An interrupt line of a machine, as a device of the caller's uses it.
@@ -14,7 +15,7 @@ import { interruptLine } from './device-config.ts';
  * ```
  */
 export class InterruptLine {
-  /** The line: the IOAPIC's pin. */
+  /** The line: the IOAPIC's pin; on aarch64 the GIC's SPI. */
   readonly line: number;
   readonly #vm: () => Vm;
 
@@ -35,7 +36,7 @@ export class InterruptLine {
   set(active: boolean): void {
     const level = boolean('active', active);
     const vm = this.#vm();
-    if (!vm.closed) vm.setIrqLine(this.line, level);
+    if (!vm.closed) vm.setIrqLine(platform.irqOf(this.line), level);
   }
 
   /** @internal */

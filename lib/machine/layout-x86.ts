@@ -39,9 +39,6 @@ export const INTERRUPT_LINES = 24;
 /** The most vCPUs of a machine. */
 export const MAX_CPUS = 32;
 
-/** The size of a page in bytes. */
-export const PAGE = 4096;
-
 /** The RAM of a machine: below the hole, and what does not fit there from 4 GiB on. */
 export function ramRanges(memory: number): { guestAddress: number; size: number }[] {
   const low = { guestAddress: 0, size: Math.min(memory, LOW_RAM_END) };

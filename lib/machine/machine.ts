@@ -7,12 +7,14 @@ import type { RunResult } from '../kvm/handlers.ts';
 import { Kvm } from '../kvm/kvm.ts';
 import type { Vcpu } from '../kvm/vcpu.ts';
 import type { Vm } from '../kvm/vm.ts';
-import { Chipset, makeBoard, type Board, type Placed } from './board.ts';
+import { makeBoard, type Board, type Placed } from './board.ts';
+import type { Chipset } from './chipset.ts';
 import { DEFAULT_CMDLINE, machinePlan } from './config.ts';
 import type { BootProtocol, MachineConfig, MachinePlan } from './config.ts';
 import { MachineConsole } from './console.ts';
 import { panicMessage, type MachineEnd, type MachineExit } from './exit.ts';
 import { InterruptLine } from './interrupt-line.ts';
+import { platform } from './platform.ts';
 import { endOf } from './run-end.ts';
 
 /** What a machine is doing. */
@@ -107,7 +109,7 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
     const kvm = new Kvm();
     let chipset: Chipset | undefined;
     try {
-      chipset = new Chipset(plan);
+      chipset = platform.makeChipset(plan);
       const board = await makeBoard(kvm, plan, chipset);
       return new Machine(KEY, { plan, kvm, chipset, board });
     } catch (error) {
@@ -160,7 +162,7 @@ export class Machine extends EventEmitter<MachineEvents> implements AsyncDisposa
   /**
    * An interrupt line of the machine, for a device of yours; the same after a reset.
    *
-   * @param line - 5 to 23: the IOAPIC's pin.
+   * @param line - 5 to 23: the IOAPIC's pin. On aarch64 16 to 255: the GIC's SPI.
    * @throws `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_TYPE`
    */
   interrupt(line: number): InterruptLine {

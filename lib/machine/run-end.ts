@@ -19,6 +19,13 @@ export function endOf(vcpu: Vcpu, result: RunResult): MachineEnd {
   }
 }
 
+/** `KVM_SYSTEM_EVENT_*`: what a guest asked PSCI for, in the kernel. */
+const SYSTEM_EVENTS: Readonly<Record<number, MachineEnd>> = {
+  1: { reason: 'poweroff' },
+  2: { reason: 'reset' },
+  3: { reason: 'panic', message: undefined },
+};
+
 function endByDevice({ device, code }: Extract<RunResult, { reason: 'device' }>): MachineEnd {
   switch (device) {
     case 'acpi-sleep':
@@ -35,6 +42,8 @@ function endByDevice({ device, code }: Extract<RunResult, { reason: 'device' }>)
 
 function endByExit(vcpu: Vcpu, exit: Exit): MachineEnd {
   if (exit.kind === 'shutdown') return { reason: 'tripleFault', vcpu: vcpu.id };
+  const known = exit.kind === 'systemEvent' ? SYSTEM_EVENTS[exit.type] : undefined;
+  if (known !== undefined) return known;
   const error = new KvmError(
     'ERR_KVM_GUEST',
     `vCPU ${vcpu.id} cannot go on: ${exit.kind} ${details(exit)}`.trimEnd(),

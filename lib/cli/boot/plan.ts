@@ -1,6 +1,6 @@
 import { DEFAULT_CMDLINE } from '../../machine/config.ts';
 import type { BootModule, BootProtocol, FlatImage, MachineConfig } from '../../machine/config.ts';
-import { MAX_CPUS } from '../../machine/layout.ts';
+import { platform } from '../../machine/platform.ts';
 import type { ImageSource } from '../../machine/source.ts';
 import { choose, optional } from '../options.ts';
 import type { OptionValues } from '../options.ts';
@@ -24,7 +24,6 @@ export interface BootPlan {
 
 type BootValues = OptionValues<typeof bootOptions>;
 
-const protocols = ['linux64', 'pvh', 'elf64', 'multiboot', 'flat', 'firmware'] as const;
 const modes = ['real', 'protected', 'long'] as const;
 
 /**
@@ -40,7 +39,7 @@ export function bootPlan(
 ): BootPlan {
   const [kernel, ...more] = positionals;
   if (more.length > 0) throw new UsageError(`boot takes one kernel, and '${more[0]}' is a second`);
-  const protocol = choose(values.protocol, '--protocol', protocols);
+  const protocol = choose(values.protocol, '--protocol', platform.protocols);
   const debugConsole = optional(values['debug-console'], '--debug-console', parsePort);
   const config: MachineConfig = {
     ...defined('kernel', optional(kernel, 'KERNEL', image)),
@@ -113,7 +112,7 @@ function flat(values: BootValues, protocol: BootProtocol | undefined): FlatImage
 
 function parseCpus(text: string, what: string): number {
   const cpus = parseCount(text, what);
-  if (cpus > MAX_CPUS) throw new UsageError(`${what}: a machine has at most ${MAX_CPUS} vCPUs`);
+  if (cpus > platform.maxCpus) throw new UsageError(`${what}: a machine has at most ${platform.maxCpus} vCPUs`);
   return cpus;
 }
 

@@ -1,4 +1,5 @@
-import { PAGE, ramRanges as machineRam } from '../../machine/layout.ts';
+import { ramRanges as machineRam } from '../../machine/layout-x86.ts';
+import { PAGE } from '../../machine/size.ts';
 import { UsageError } from '../usage-error.ts';
 import { hex, formatBytes } from '../quantity.ts';
 import { cpuStart, tablesSize } from './cpu-mode.ts';

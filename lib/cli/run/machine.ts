@@ -2,7 +2,7 @@ import { Cap } from '../../generated/capabilities.ts';
 import type { Kvm } from '../../kvm/kvm.ts';
 import type { Vcpu } from '../../kvm/vcpu.ts';
 import type { Vm } from '../../kvm/vm.ts';
-import { IDENTITY_MAP_ADDRESS, TSS_ADDRESS } from '../../machine/layout.ts';
+import { IDENTITY_MAP_ADDRESS, TSS_ADDRESS } from '../../machine/layout-x86.ts';
 import type { RunPlan } from './plan.ts';
 
 /** A VM with the plan's memory, filled, and its interrupt controllers. */

@@ -1,14 +1,21 @@
 //! Filling a machine's memory, on a thread of libuv's pool.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+use aarch64::{entry, machine_plan};
+#[cfg(target_arch = "x86_64")]
+use x86_64::{entry, machine_plan};
+
 use crate::vm::NativeVm;
 use napi::bindgen_prelude::{AsyncTask, Env, Result, Task, Uint8Array};
 use napi_derive::napi;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use vmhatch_vmm::boot::{
-    AcpiConfig, AcpiDevice, Entry, Flat, FlatMode, Image, ImageModule, Interrupt, Loaded, MachinePlan,
-    Protocol,
-};
+use vmhatch_vmm::boot::{Image, Loaded, MachinePlan, Protocol};
 use vmhatch_vmm::{Error, ErrorCode, VmCore};
 
 /// A file or bytes.
@@ -39,6 +46,32 @@ pub struct NativeAcpiDevice {
     pub interrupt: Option<u32>,
 }
 
+/// A device for the device tree.
+#[napi(object)]
+pub struct NativeFdtDevice {
+    /// The name of its node, without address.
+    pub name: String,
+    /// What drivers look for, the most exact first.
+    pub compatible: Vec<String>,
+    /// First address and number of bytes.
+    pub mmio: Vec<f64>,
+    /// The interrupt line.
+    pub interrupt: Option<u32>,
+}
+
+/// What the device tree of aarch64 tells.
+#[napi(object)]
+pub struct NativeFdt {
+    /// Whether the GIC has an interrupt translation service; without a GICv3 nothing.
+    pub has_its: Option<bool>,
+    /// The number of serial ports.
+    pub serial_ports: u32,
+    /// Random bytes for the guest.
+    pub rng_seed: Uint8Array,
+    /// The caller's devices.
+    pub devices: Vec<NativeFdtDevice>,
+}
+
 /// What is to be in memory.
 #[napi(object)]
 pub struct NativeBootPlan {
@@ -64,12 +97,14 @@ pub struct NativeBootPlan {
     pub acpi: Option<Vec<NativeAcpiDevice>>,
     /// The first of the three ports of the ACPI power device.
     pub power_port: u32,
+    /// On aarch64: what the device tree tells.
+    pub fdt: Option<NativeFdt>,
 }
 
 /// How the first vCPU begins.
 #[napi(object)]
 pub struct NativeEntry {
-    /// `long`, `protected`, `real` or `reset`.
+    /// `long`, `protected`, `real` or `reset`; on aarch64 `el1`.
     pub mode: String,
     /// The first instruction; in real mode from `csBase` on.
     pub rip: f64,
@@ -89,6 +124,27 @@ pub struct NativeEntry {
     pub gdt_limit: u32,
     /// In real mode: the base of the code segment.
     pub cs_base: u32,
+    /// On aarch64: the device tree. The first instruction is at `rip` there, too.
+    pub x0: f64,
+}
+
+impl NativeEntry {
+    /// One with nothing set.
+    fn of(mode: &str) -> Self {
+        Self {
+            mode: mode.to_owned(),
+            rip: 0.0,
+            rsp: 0.0,
+            rax: 0.0,
+            rbx: 0.0,
+            rsi: 0.0,
+            cr3: 0.0,
+            gdt_base: 0.0,
+            gdt_limit: 0,
+            cs_base: 0,
+            x0: 0.0,
+        }
+    }
 }
 
 /// A part of memory that was filled.
@@ -173,41 +229,6 @@ impl NativeVm {
     }
 }
 
-fn machine_plan(plan: NativeBootPlan) -> std::result::Result<MachinePlan, Error> {
-    let wrong = |what: &str| Error::new(ErrorCode::Internal, format!("a boot plan without a known {what}"));
-    let protocol = match plan.protocol {
-        Some(name) => Some(Protocol::from_name(&name).ok_or_else(|| wrong("protocol"))?),
-        None => None,
-    };
-    let mode = match plan.flat_mode.as_str() {
-        "real" => FlatMode::Real,
-        "protected" => FlatMode::Protected,
-        "long" => FlatMode::Long,
-        _ => return Err(wrong("mode")),
-    };
-    Ok(MachinePlan {
-        kernel: image(plan.kernel),
-        protocol,
-        initrd: plan.initrd.map(image),
-        command_line: plan.cmdline.into_bytes(),
-        modules: plan
-            .modules
-            .into_iter()
-            .map(|mut module| ImageModule {
-                command_line: module.cmdline.take().unwrap_or_default().into_bytes(),
-                image: image(module),
-            })
-            .collect(),
-        flat: Flat { address: plan.flat_address as u64, entry: plan.flat_entry as u64, mode },
-        cpus: plan.cpus,
-        acpi: plan.acpi.map(|devices| {
-            let devices = devices.into_iter().map(acpi_device).collect();
-            AcpiConfig { devices, ..vmhatch_vmm::boot::acpi_power_config(plan.power_port as u16) }
-        }),
-        mp_table: true,
-    })
-}
-
 fn image(image: NativeImage) -> Image {
     match (image.path, image.bytes) {
         (Some(path), _) => Image::Path(path.into()),
@@ -215,68 +236,10 @@ fn image(image: NativeImage) -> Image {
     }
 }
 
-fn acpi_device(device: NativeAcpiDevice) -> AcpiDevice {
-    let mut name = [b'_'; 4];
-    for (target, byte) in name.iter_mut().zip(device.name.bytes()) {
-        *target = byte;
-    }
-    let pair = |numbers: &[f64]| match *numbers {
-        [first, length] => vec![(first as u64, length as u64)],
-        _ => Vec::new(),
-    };
-    let ports = match *device.io.as_slice() {
-        [first, length] => vec![(first as u16, length as u16)],
-        _ => Vec::new(),
-    };
-    AcpiDevice {
-        name,
-        hid: device.hid,
-        uid: device.uid,
-        mmio: pair(&device.mmio),
-        io: ports,
-        interrupts: device.interrupt.map(Interrupt::edge).into_iter().collect(),
-    }
+fn wrong(what: &str) -> Error {
+    Error::new(ErrorCode::Internal, format!("a boot plan without a known {what}"))
 }
 
-fn entry(entry: Entry) -> NativeEntry {
-    let none = NativeEntry {
-        mode: "reset".to_owned(),
-        rip: 0.0,
-        rsp: 0.0,
-        rax: 0.0,
-        rbx: 0.0,
-        rsi: 0.0,
-        cr3: 0.0,
-        gdt_base: 0.0,
-        gdt_limit: 0,
-        cs_base: 0,
-    };
-    match entry {
-        Entry::Long { rip, rsi, rsp, cr3, gdt } => NativeEntry {
-            mode: "long".to_owned(),
-            rip: rip as f64,
-            rsi: rsi as f64,
-            rsp: rsp as f64,
-            cr3: cr3 as f64,
-            gdt_base: gdt.base as f64,
-            gdt_limit: u32::from(gdt.limit),
-            ..none
-        },
-        Entry::Protected { eip, eax, ebx, gdt } => NativeEntry {
-            mode: "protected".to_owned(),
-            rip: f64::from(eip),
-            rax: f64::from(eax),
-            rbx: f64::from(ebx),
-            gdt_base: gdt.base as f64,
-            gdt_limit: u32::from(gdt.limit),
-            ..none
-        },
-        Entry::Real { selector, offset } => NativeEntry {
-            mode: "real".to_owned(),
-            rip: f64::from(offset),
-            cs_base: u32::from(selector) << 4,
-            ..none
-        },
-        Entry::Reset => none,
-    }
+fn protocol(name: Option<String>) -> std::result::Result<Option<Protocol>, Error> {
+    name.map(|name| Protocol::from_name(&name).ok_or_else(|| wrong("protocol"))).transpose()
 }
