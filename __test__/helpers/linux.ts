@@ -167,15 +167,8 @@ const COMPLAINTS = [
   /irq \d+: nobody cared[^\r\n]*/,
 ] as const;
 
-/**
- * What a kernel says of the processors that QEMU emulates, and rightly. XCR0 goes from guest to guest without the
- * hypervisor between them being asked, which then counts other registers than the guest does; Linux warns, with a trace.
- * And their time stamp counter does not say that it is constant.
- */
-const EMULATED = [
-  /-+\[ cut here \]-+\r?\n[^\n]*XSAVE consistency problem[^]*?---\[ end trace [0-9a-f]+ \]---/,
-  /tsc: Marking TSC unstable due to TSCs unsynchronized/,
-] as const;
+/** What a kernel says of the processors that QEMU emulates, and rightly: their counter does not say that it is constant. */
+const EMULATED = [/tsc: Marking TSC unstable due to TSCs unsynchronized/] as const;
 
 /** What a kernel printed that it must not have. */
 export function complaints(text: string): string[] {

@@ -311,9 +311,12 @@ for (const arch of architectures) {
 test('each host has what KVM needs of its processor, and its console', (t) => {
   const line = (arch: (typeof architectures)[number]) =>
     qemuArguments({ kernel: 'K', initrd: 'I' }, { arch, cpus: 1, memoryMiB: 512, terminal: false }).join(' ');
-  t.regex(line('x86_64'), /-cpu max,\+svm,\+npt .* -append console=ttyS0 /);
+  t.regex(line('x86_64'), /-cpu max,\+svm,\+npt,-xsave,\S+ .* -append console=ttyS0 /);
   t.true(machines.x86_64.modules.includes('kvm-amd'));
   t.regex(line('aarch64'), /-machine virt,virtualization=on,gic-version=3 .* -append console=ttyAMA0 /);
+  t.regex(line('aarch64'), /-cpu max\S*,sve=off /);
+  const size = { arch: 'aarch64', cpus: 1, memoryMiB: 512, terminal: false, sve: true } as const;
+  t.notRegex(qemuArguments({ kernel: 'K', initrd: 'I' }, size).join(' '), /sve/);
 });
 
 test('a metapackage names the kernel of today', (t) => {

@@ -28,6 +28,7 @@ export const defaultTimeoutMs = 30 * 60 * 1000;
  * @property {number} [memoryMiB] 512 at least; by default 4096, or three quarters of the machine's where that is less
  * @property {number} [timeoutMs] then QEMU is killed; 30 minutes by default
  * @property {readonly string[]} [share] folders under /tmp, /run or /dev/shm that the job is to see
+ * @property {boolean} [sve] on aarch64: the processor has scalable vectors; machines.mjs says why not by default
  * @property {{ rows: number, columns: number }} [terminal] the job has a terminal of this size: `input` is typed there,
  *   and all it writes comes on `stdout`
  */
@@ -42,9 +43,9 @@ function usualMemoryMiB() {
 /**
  * The command line of QEMU. Descriptors: 3 is the kernel's console, 4 to 6 are the ports of init.sh, 7 is the terminal.
  * @param {{ kernel: string, initrd: string }} parts
- * @param {{ arch: Architecture, cpus: number, memoryMiB: number, terminal: boolean }} size
+ * @param {{ arch: Architecture, cpus: number, memoryMiB: number, terminal: boolean, sve?: boolean }} size
  */
-export function qemuArguments(parts, { arch, cpus, memoryMiB, terminal }) {
+export function qemuArguments(parts, { arch, cpus, memoryMiB, terminal, sve = false }) {
   const { board, append } = machines[arch];
   // An emulated processor is too slow for the kernel's watchdogs. The job's own memory needs no second zeroing.
   const words =
@@ -55,7 +56,7 @@ export function qemuArguments(parts, { arch, cpus, memoryMiB, terminal }) {
   const port = (id, nr) => ['-device', `virtserialport,chardev=${id},nr=${nr}`];
   return [
     ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-nic', 'none'],
-    board,
+    sve ? board.map((word) => word.replace(',sve=off', '')) : board,
     ['-smp', String(cpus), '-m', `${memoryMiB}M`],
     ['-kernel', parts.kernel, '-initrd', parts.initrd, '-append', `${append} ${words}`],
     ['-virtfs', 'local,path=/,mount_tag=host,security_model=none,multidevs=remap'],
@@ -100,6 +101,7 @@ export async function startHost(options) {
     cpus: options.cpus ?? Math.max(2, Math.min(8, availableParallelism())),
     memoryMiB: options.memoryMiB ?? usualMemoryMiB(),
     terminal: terminal !== undefined,
+    sve: options.sve ?? false,
   };
   const mark = endMark();
   const shared = [root, cwd, cacheDirectory, dirname(dirname(process.execPath)), ...(options.share ?? [])];
