@@ -19,11 +19,22 @@ export interface Ended {
  * terminal that knows no colours.
  */
 export function run(cwd: string, command: string, ...args: string[]): Promise<Ended> {
+  return runWith({}, cwd, command, ...args);
+}
+
+/** The same with more in its environment. */
+export function runWith(
+  more: Readonly<Record<string, string>>,
+  cwd: string,
+  command: string,
+  ...args: string[]
+): Promise<Ended> {
   const env: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(process.env)) {
     if (!/^(?:npm_|NODE_OPTIONS$|FORCE_COLOR$|INIT_CWD$)/i.test(name)) env[name] = value;
   }
   env['PATH'] = [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter);
+  Object.assign(env, more);
   return new Promise((resolve) => {
     const options = { cwd, env, maxBuffer: 2 ** 26 };
     execFile(command, args, options, (error: ExecFileException | null, stdout, stderr) => {

@@ -11,12 +11,12 @@ use kvm_bindings::{
 use libc::{Ioctl, c_int};
 
 // <asm-generic/ioctl.h>: direction in bits 30-31, size in bits 16-29, type (KVMIO, 0xae) in bits 8-15, number below.
-const fn request(direction: Ioctl, number: Ioctl, size: usize) -> Ioctl {
+pub(super) const fn request(direction: Ioctl, number: Ioctl, size: usize) -> Ioctl {
     direction << 30 | (size as Ioctl) << 16 | 0xae << 8 | number
 }
-const NONE: Ioctl = 0;
-const WRITE: Ioctl = 1;
-const READ: Ioctl = 2;
+pub(super) const NONE: Ioctl = 0;
+pub(super) const WRITE: Ioctl = 1;
+pub(super) const READ: Ioctl = 2;
 
 // <linux/kvm.h>
 const KVM_CREATE_VM: Ioctl = request(NONE, 0x01, 0);
@@ -132,18 +132,23 @@ pub(super) struct Mapping {
 impl Mapping {
     /// Fresh anonymous pages.
     pub(super) fn anonymous(size: usize) -> io::Result<Self> {
-        Self::new(size, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1)
+        Self::new(size, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1, 0)
     }
 
     /// The start of what a descriptor holds.
     pub(super) fn of(fd: &OwnedFd, size: usize) -> io::Result<Self> {
-        Self::new(size, libc::MAP_SHARED, fd.as_raw_fd())
+        Self::at(fd, size, 0)
     }
 
-    fn new(size: usize, flags: c_int, fd: RawFd) -> io::Result<Self> {
+    /// A part of what a descriptor holds.
+    pub(super) fn at(fd: &OwnedFd, size: usize, offset: libc::off_t) -> io::Result<Self> {
+        Self::new(size, libc::MAP_SHARED, fd.as_raw_fd(), offset)
+    }
+
+    fn new(size: usize, flags: c_int, fd: RawFd, offset: libc::off_t) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: the kernel chooses the address, nothing that exists is replaced.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), size, protection, flags, fd, 0) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), size, protection, flags, fd, offset) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
