@@ -33,7 +33,7 @@ export const Cap = {
   PvMmu: 13,
   /** The multiprocessing state can be read and set: `vcpu.getMpState()`. `KVM_CAP_MP_STATE`. */
   MpState: 14,
-  /** Writes to chosen MMIO ranges can be collected in a ring without an exit: `vm.registerCoalescedMmio()`; the value is the page of the ring. `KVM_CAP_COALESCED_MMIO`. */
+  /** Writes to chosen MMIO ranges can be collected in a ring without an exit: `posted` of `vm.mmio.attach()`; the value is the page of the ring. `KVM_CAP_COALESCED_MMIO`. */
   CoalescedMmio: 15,
   /** Changes of the host mapping (`munmap`, `madvise`, migration) reach the guest. `KVM_CAP_SYNC_MMU`. */
   SyncMmu: 16,
@@ -195,7 +195,7 @@ export const Cap = {
   S390Irqchip: 99,
   /** `vm.registerIoevent()` with length 0 matches writes of any size. x86_64 only. `KVM_CAP_IOEVENTFD_NO_LENGTH`. */
   IoeventfdNoLength: 100,
-  /** A VM has attributes that can be read and set. `KVM_CAP_VM_ATTRIBUTES`. */
+  /** A VM has attributes that can be read and set: on aarch64 `vm.setDeviceAttr()`. `KVM_CAP_VM_ATTRIBUTES`. */
   VmAttributes: 101,
   /** A vCPU can have PSCI 0.2 or later, a feature of `vcpu.vcpuInit()`. aarch64 only. `KVM_CAP_ARM_PSCI_0_2`. */
   ArmPsci02: 102,
@@ -235,7 +235,7 @@ export const Cap = {
   DebugHwBps: 119,
   /** The number of hardware watchpoints that `vcpu.setGuestDebug()` takes. aarch64 only. `KVM_CAP_GUEST_DEBUG_HW_WPS`. */
   DebugHwWps: 120,
-  /** Local APICs in the kernel, PIC and IOAPIC in user space: enabled on the VM with the number of IOAPIC pins. x86_64 only. `KVM_CAP_SPLIT_IRQCHIP`. */
+  /** Local APICs in the kernel, PIC and IOAPIC in user space: `vm.createSplitIrqchip()`. x86_64 only. `KVM_CAP_SPLIT_IRQCHIP`. */
   SplitIrqchip: 121,
   /** Another name of `IoeventfdNoLength` for newer kernels, which match any size faster. `KVM_CAP_IOEVENTFD_ANY_LENGTH`. */
   IoeventfdAnyLength: 122,
@@ -247,11 +247,11 @@ export const Cap = {
   SpaprTce64: 125,
   /** A vCPU can have performance counters (PMUv3), a feature of `vcpu.vcpuInit()`. aarch64 only. `KVM_CAP_ARM_PMU_V3`. */
   ArmPmuV3: 126,
-  /** A vCPU has attributes that can be read and set. `KVM_CAP_VCPU_ATTRIBUTES`. */
+  /** A vCPU has attributes that can be read and set: `vcpu.getTscOffset()`, on aarch64 `vcpu.setDeviceAttr()`. `KVM_CAP_VCPU_ATTRIBUTES`. */
   VcpuAttributes: 127,
-  /** The highest vCPU id plus one: `kvm.getMaxVcpuId()`; enabled on the VM with a lower one, KVM needs less memory. `KVM_CAP_MAX_VCPU_ID`. */
+  /** The highest vCPU id plus one: `kvm.getMaxVcpuId()`; a lower one for a VM by `maxVcpuId` of `vm.configureX86()` needs less memory. `KVM_CAP_MAX_VCPU_ID`. */
   MaxVcpuId: 128,
-  /** Interrupt messages with 32-bit APIC ids: enabled on the VM with one bit for each, of those that the value has. x86_64 only. `KVM_CAP_X2APIC_API`. */
+  /** Interrupt messages can have 32-bit APIC ids: `x2apic` of `vm.configureX86()`; the value has one bit for each ability. x86_64 only. `KVM_CAP_X2APIC_API`. */
   X2ApicApi: 129,
   /** The instruction 0x0000 becomes an exit, for breakpoints; enable it on the VM. s390x only. `KVM_CAP_S390_USER_INSTR0`. */
   S390UserInstr0: 130,
@@ -279,7 +279,7 @@ export const Cap = {
   S390Ais: 141,
   /** Tables of I/O translations (TCE) can serve devices of VFIO. PowerPC only. `KVM_CAP_SPAPR_TCE_VFIO`. */
   SpaprTceVfio: 142,
-  /** Exits of `mwait`, `hlt`, `pause` and C-states can be switched off: enabled on the VM with one bit for each, of those that the value has. x86_64 only. `KVM_CAP_X86_DISABLE_EXITS`. */
+  /** Exits of `mwait`, `hlt`, `pause` and C-states can be switched off: `disableExits` of `vm.configureX86()`; the value has one bit for each. x86_64 only. `KVM_CAP_X86_DISABLE_EXITS`. */
   X86DisableExits: 143,
   /** The timer and PMU raise interrupts in user space, without a GIC in the kernel; the value has which. aarch64 only. `KVM_CAP_ARM_USER_IRQ`. */
   ArmUserIrq: 144,
@@ -307,9 +307,9 @@ export const Cap = {
   HypervTlbflush: 155,
   /** Guest memory may be in pages of 1 MiB; enable it on the VM before it has vCPUs. s390x only. `KVM_CAP_S390_HPAGE_1M`. */
   S390Hpage1m: 156,
-  /** The state of a nested hypervisor can be read and set: `vcpu.nestedState()`; the value is its size in bytes at most. x86_64 only. `KVM_CAP_NESTED_STATE`. */
+  /** The state of a nested hypervisor can be read and set: `vcpu.getNestedState()`; the value is its size in bytes at most. x86_64 only. `KVM_CAP_NESTED_STATE`. */
   NestedState: 157,
-  /** An SError can be injected with a chosen syndrome: `vcpu.setVcpuEvents()`. aarch64 only. `KVM_CAP_ARM_INJECT_SERROR_ESR`. */
+  /** An SError can be injected with a chosen syndrome: `vcpu.setArmVcpuEvents()`. aarch64 only. `KVM_CAP_ARM_INJECT_SERROR_ESR`. */
   ArmInjectSerrorEsr: 158,
   /** Guest reads of `MSR_PLATFORM_INFO` can be refused: enabled on the VM with 0 (refused) or 1. x86_64 only. `KVM_CAP_MSR_PLATFORM_INFO`. */
   MsrPlatformInfo: 159,
@@ -317,7 +317,7 @@ export const Cap = {
   PpcNestedHv: 160,
   /** Inter-processor interrupts by hypercall of Hyper-V. x86_64 only. `KVM_CAP_HYPERV_SEND_IPI`. */
   HypervSendIpi: 161,
-  /** Writes to chosen I/O ports can be collected in the ring of `CoalescedMmio`. `KVM_CAP_COALESCED_PIO`. */
+  /** Writes to chosen I/O ports can be collected in a ring without an exit: `posted` of `vm.io.attach()`. `KVM_CAP_COALESCED_PIO`. */
   CoalescedPio: 162,
   /** The enlightened VMCS of Hyper-V for nested guests. x86_64 only. `KVM_CAP_HYPERV_ENLIGHTENED_VMCS`. */
   HypervEnlightenedVmcs: 163,
@@ -329,7 +329,7 @@ export const Cap = {
   ManualDirtyLogProtect: 166,
   /** The CPUID leaves of Hyper-V can be listed for a vCPU. x86_64 only. `KVM_CAP_HYPERV_CPUID`. */
   HypervCpuid: 167,
-  /** Reading the dirty log and clearing it can be two steps: enabled on the VM with the bits of the value. `KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2`. */
+  /** Reading the dirty log and clearing it can be two steps: `vm.enableManualDirtyLogProtect()`; the value has the flags that are supported. `KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2`. */
   ManualDirtyLogProtect2: 168,
   /** A XIVE in the kernel can be connected to a vCPU; enabled with its descriptor and the vCPU's number. PowerPC only. `KVM_CAP_PPC_IRQ_XIVE`. */
   PpcIrqXive: 169,
@@ -349,7 +349,7 @@ export const Cap = {
   PpcGuestDebugSstep: 176,
   /** An access that the processor does not describe becomes an `armNisv` exit; enable it on the VM. aarch64 only. `KVM_CAP_ARM_NISV_TO_USER`. */
   ArmNisvToUser: 177,
-  /** An external data abort can be injected: `vcpu.setVcpuEvents()`. aarch64 only. `KVM_CAP_ARM_INJECT_EXT_DABT`. */
+  /** An external data abort can be injected: `vcpu.setArmVcpuEvents()`. aarch64 only. `KVM_CAP_ARM_INJECT_EXT_DABT`. */
   ArmInjectExtDabt: 178,
   /** A vCPU can be reset in the three ways of the architecture. s390x only. `KVM_CAP_S390_VCPU_RESETS`. */
   S390VcpuResets: 179,
@@ -369,17 +369,17 @@ export const Cap = {
   S390Diag318: 186,
   /** The time stolen from a vCPU can be reported to the guest. `KVM_CAP_STEAL_TIME`. */
   StealTime: 187,
-  /** MSR accesses can become exits: enabled on the VM with a mask of reasons, then `x86Rdmsr` and `x86Wrmsr` arrive. x86_64 only. `KVM_CAP_X86_USER_SPACE_MSR`. */
+  /** MSR accesses can become exits: `vm.setUserSpaceMsr()`, then `x86Rdmsr` and `x86Wrmsr` arrive. x86_64 only. `KVM_CAP_X86_USER_SPACE_MSR`. */
   X86UserSpaceMsr: 188,
   /** The MSRs that a guest may access can be filtered: `vm.setMsrFilter()`. x86_64 only. `KVM_CAP_X86_MSR_FILTER`. */
   X86MsrFilter: 189,
-  /** Paravirtual features absent from CPUID can be refused to the guest: enabled on the vCPU with 1. x86_64 only. `KVM_CAP_ENFORCE_PV_FEATURE_CPUID`. */
+  /** Paravirtual features absent from CPUID can be refused to the guest: `vcpu.enforcePvFeatureCpuid()`. x86_64 only. `KVM_CAP_ENFORCE_PV_FEATURE_CPUID`. */
   EnforcePvFeatureCpuid: 190,
-  /** The CPUID leaves of Hyper-V can be listed without a vCPU. x86_64 only. `KVM_CAP_SYS_HYPERV_CPUID`. */
+  /** The CPUID leaves of Hyper-V can be listed without a vCPU: `kvm.getSupportedHvCpuid()`. x86_64 only. `KVM_CAP_SYS_HYPERV_CPUID`. */
   SysHypervCpuid: 191,
-  /** Dirty pages can be reported in a ring for each vCPU; the value is its largest size in bytes; enabled on the VM with a size before it has vCPUs. x86_64 only. `KVM_CAP_DIRTY_LOG_RING`. */
+  /** Dirty pages can be reported in a ring for each vCPU: `vm.enableDirtyRing()`; the value is its largest size in bytes. x86_64 only. `KVM_CAP_DIRTY_LOG_RING`. */
   DirtyLogRing: 192,
-  /** A bus lock of the guest can become an `x86BusLock` exit: enabled on the VM with 1 (off) or 2 (exit), the bits of the value. x86_64 only. `KVM_CAP_X86_BUS_LOCK_EXIT`. */
+  /** A bus lock of the guest can become an `x86BusLock` exit: `busLockExit` of `vm.configureX86()`. x86_64 only. `KVM_CAP_X86_BUS_LOCK_EXIT`. */
   X86BusLockExit: 193,
   /** The second data watchpoint of POWER10 can be used; enable it on the VM. PowerPC only. `KVM_CAP_PPC_DAWR1`. */
   PpcDawr1: 194,
@@ -393,15 +393,15 @@ export const Cap = {
   PtpKvm: 198,
   /** Hyper-V features absent from CPUID can be refused to the guest. x86_64 only. `KVM_CAP_HYPERV_ENFORCE_CPUID`. */
   HypervEnforceCpuid: 199,
-  /** System registers with the PDPTRs can be read and set. x86_64 only. `KVM_CAP_SREGS2`. */
+  /** System registers with the page-directory pointers can be read and set: `vcpu.getSregs2()`. x86_64 only. `KVM_CAP_SREGS2`. */
   Sregs2: 200,
-  /** Chosen hypercalls can become exits: enabled on the VM with one bit for each, of those that the value has. x86_64 only. `KVM_CAP_EXIT_HYPERCALL`. */
+  /** Chosen hypercalls can become exits: `vm.setHypercallExits()`; the value has one bit for each. x86_64 only. `KVM_CAP_EXIT_HYPERCALL`. */
   ExitHypercall: 201,
   /** The hypercall that invalidates translations is handled in the kernel; enable it on the VM. PowerPC only. `KVM_CAP_PPC_RPT_INVALIDATE`. */
   PpcRptInvalidate: 202,
-  /** Statistics of a VM and of a vCPU can be read from a file descriptor. `KVM_CAP_BINARY_STATS_FD`. */
+  /** Statistics can be read: `vm.binaryStats()`, `vcpu.binaryStats()`. `KVM_CAP_BINARY_STATS_FD`. */
   BinaryStatsFd: 203,
-  /** Every failure to emulate an instruction can become an `internalError` exit: enabled on the VM with 1. x86_64 only. `KVM_CAP_EXIT_ON_EMULATION_FAILURE`. */
+  /** Every failure to emulate an instruction can become an `internalError` exit: `exitOnEmulationFailure` of `vm.configureX86()`. x86_64 only. `KVM_CAP_EXIT_ON_EMULATION_FAILURE`. */
   ExitOnEmulationFailure: 204,
   /** The guest can use memory tags; enable it on the VM before it has vCPUs. aarch64 only. `KVM_CAP_ARM_MTE`. */
   ArmMte: 205,
@@ -417,9 +417,9 @@ export const Cap = {
   PpcAilMode3: 210,
   /** What `S390MemOp` can do besides, one bit for each: 1 absolute addresses, 2 compare-and-exchange. s390x only. `KVM_CAP_S390_MEM_OP_EXTENSION`. */
   S390MemOpExtension: 211,
-  /** The virtual performance counters can be switched off: enabled on the VM with a mask before it has vCPUs. x86_64 only. `KVM_CAP_PMU_CAPABILITY`. */
+  /** The virtual performance counters can be switched off before a VM has vCPUs: `disablePmu` of `vm.configureX86()`. x86_64 only. `KVM_CAP_PMU_CAPABILITY`. */
   PmuCapability: 212,
-  /** Old misbehaviour of KVM can be switched off: enabled on the VM with one bit for each quirk, of those that the value has. x86_64 only. `KVM_CAP_DISABLE_QUIRKS2`. */
+  /** Old misbehaviour of KVM can be switched off: `disableQuirks` of `vm.configureX86()`; the value has one bit for each quirk. x86_64 only. `KVM_CAP_DISABLE_QUIRKS2`. */
   DisableQuirks2: 213,
   /** The frequency of the time-stamp counter can be set for a VM. x86_64 only. `KVM_CAP_VM_TSC_CONTROL`. */
   VmTscControl: 214,
@@ -429,11 +429,11 @@ export const Cap = {
   ArmSystemSuspend: 216,
   /** A protected VM can be dumped. s390x only. `KVM_CAP_S390_PROTECTED_DUMP`. */
   S390ProtectedDump: 217,
-  /** A pending triple fault is part of the vCPU events: enabled on the VM with 1. x86_64 only. `KVM_CAP_X86_TRIPLE_FAULT_EVENT`. */
+  /** A pending triple fault is part of the vCPU events: `tripleFaultEvent` of `vm.configureX86()`. x86_64 only. `KVM_CAP_X86_TRIPLE_FAULT_EVENT`. */
   X86TripleFaultEvent: 218,
-  /** A guest that opens no event window for a time can be made to exit with `notify`: enabled on the VM with the time and flags. x86_64 only. `KVM_CAP_X86_NOTIFY_VMEXIT`. */
+  /** A guest that opens no event window for a time can be made to exit with `notify`: `notifyExit` of `vm.configureX86()`. x86_64 only. `KVM_CAP_X86_NOTIFY_VMEXIT`. */
   X86NotifyVmexit: 219,
-  /** The mitigation by non-executable huge pages can be switched off: enabled on the VM before it has vCPUs. x86_64 only. `KVM_CAP_VM_DISABLE_NX_HUGE_PAGES`. */
+  /** The mitigation by non-executable huge pages can be switched off before a VM has vCPUs: `disableNxHugePages` of `vm.configureX86()`. x86_64 only. `KVM_CAP_VM_DISABLE_NX_HUGE_PAGES`. */
   VmDisableNxHugePages: 220,
   /** Interrupts of PCI devices can be forwarded without an exit. s390x only. `KVM_CAP_S390_ZPCI_OP`. */
   S390ZpciOp: 221,
@@ -465,9 +465,9 @@ export const Cap = {
   GuestMemfd: 234,
   /** The VM types for `kvm.createVm({ type })`, one bit for each. x86_64 only. `KVM_CAP_VM_TYPES`. */
   VmTypes: 235,
-  /** Guest memory can be populated before the guest touches it. x86_64 only. `KVM_CAP_PRE_FAULT_MEMORY`. */
+  /** Guest memory can be populated before the guest touches it: `vcpu.preFaultMemory()`. x86_64 only. `KVM_CAP_PRE_FAULT_MEMORY`. */
   PreFaultMemory: 236,
-  /** The frequency of the APIC timer can be set: enabled on the VM with nanoseconds a cycle before it has vCPUs. x86_64 only. `KVM_CAP_X86_APIC_BUS_CYCLES_NS`. */
+  /** The frequency of the APIC timer can be set before a VM has vCPUs: `apicBusCyclesNs` of `vm.configureX86()`. x86_64 only. `KVM_CAP_X86_APIC_BUS_CYCLES_NS`. */
   X86ApicBusCyclesNs: 237,
   /** The flags of the run page say whether the exit came from a nested guest. x86_64 only. `KVM_CAP_X86_GUEST_MODE`. */
   X86GuestMode: 238,

@@ -1,5 +1,5 @@
 import { elements, integer } from '../internal/check.ts';
-import { decodeArray, encodeArray } from '../internal/structs.ts';
+import { encodeArray } from '../internal/structs.ts';
 import { kvmMsrEntry, type KvmMsrEntry } from '../generated/structs.ts';
 
 /** A model-specific register and its contents, `struct kvm_msr_entry`. */
@@ -10,19 +10,42 @@ export interface MsrEntry {
   data: bigint;
 }
 
+/** Where the value is in `struct kvm_msr_entry`, behind the number and a reserved word. */
+const DATA = 8;
+
 /** More than there are, and few enough to be read. */
 const ENTRIES = 0x1_0000;
 
-/** @internal Reads MSRs through a native call that fills an array of structures. */
+/** @internal Reads MSRs by a call that fills the values into structures that have the numbers: those in `view` from `from` on. */
 export function readMsrs(
   indices: readonly number[],
-  fill: (indices: number[], target: Uint8Array) => void,
+  place: (size: number) => { view: DataView; from: number; fill: () => void },
 ): MsrEntry[] {
   const list = elements('indices', indices, ENTRIES);
-  const checked = list.map((index, at) => integer(`indices[${at}]`, index, 0, 0xffff_ffff));
-  const target = new Uint8Array(checked.length * kvmMsrEntry.size);
-  fill(checked, target);
-  return decodeArray(kvmMsrEntry, target).map(({ index, data }) => ({ index, data }));
+  for (let at = 0; at < list.length; at++) {
+    const index = list[at];
+    const plain = typeof index === 'number' && index >>> 0 === index;
+    if (!plain) list[at] = integer(`indices[${at}]`, index, 0, 0xffff_ffff);
+  }
+  const { size } = kvmMsrEntry;
+  const { view, from, fill } = place(list.length * size);
+  for (let at = 0; at < list.length; at++) view.setUint32(from + at * size, list[at] as number, true);
+  fill();
+  const entries: MsrEntry[] = [];
+  for (let at = 0; at < list.length; at++) {
+    const start = from + at * size;
+    entries.push({ index: view.getUint32(start, true), data: view.getBigUint64(start + DATA, true) });
+  }
+  return entries;
+}
+
+/** @internal A place of its own for them. */
+export function msrPlace(
+  size: number,
+  fill: (target: Uint8Array) => void,
+): { view: DataView; from: number; fill: () => void } {
+  const target = new Uint8Array(size);
+  return { view: new DataView(target.buffer), from: 0, fill: () => fill(target) };
 }
 
 /** @internal MSRs as bytes, checked. */

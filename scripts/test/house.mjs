@@ -7,10 +7,27 @@ import { checkDependencies, checkUnsafe, forbiddenDependencies } from '../house/
 import { inRoot, root } from '../shared/paths.mjs';
 import { ask, run } from '../shared/process.mjs';
 
-/** Where each kind of generated file comes from; every generator has --check. */
+/**
+ * Where each kind of generated file comes from; every generator has --check.
+ * @type {readonly { name: string, script: string, args?: string[], tools: string[], debian?: string }[]}
+ */
 const generators = [
   { name: 'lib/generated', script: 'scripts/generate.mjs', tools: [] },
-  { name: 'test guests', script: 'scripts/assemble-guests.mjs', tools: ['as', 'ld', 'objcopy'] },
+  { name: 'docs/kvm-api.md', script: 'scripts/kvm-api.mjs', tools: [] },
+  {
+    name: 'test guests',
+    script: 'scripts/assemble-guests.mjs',
+    args: ['x86_64'],
+    tools: ['as', 'ld', 'objcopy'],
+    debian: 'binutils',
+  },
+  {
+    name: 'test guests of aarch64',
+    script: 'scripts/assemble-guests.mjs',
+    args: ['aarch64'],
+    tools: ['aarch64-linux-gnu-as', 'aarch64-linux-gnu-ld', 'aarch64-linux-gnu-objcopy'],
+    debian: 'binutils-aarch64-linux-gnu',
+  },
 ];
 
 /** @type {import('./phases.mjs').Phase} */
@@ -42,7 +59,7 @@ export const house = {
  * @param {import('./report.mjs').Report} report
  * @param {(typeof generators)[number]} generator
  */
-async function checkGenerated(report, { name, script, tools }) {
+async function checkGenerated(report, { name, script, args = [], tools, debian }) {
   const check = `${name} as generated`;
   if (!existsSync(inRoot(script))) {
     report.checkList(check, [`${script}: is missing`]);
@@ -50,9 +67,9 @@ async function checkGenerated(report, { name, script, tools }) {
   }
   for (const tool of tools) {
     if ((await ask(tool, '--version')) === undefined) {
-      report.skip(`${check}: '${tool}' is not on this machine (Debian: binutils)`);
+      report.skip(`${check}: '${tool}' is not on this machine (Debian: ${debian})`);
       return;
     }
   }
-  report.check(check, await run(process.execPath, [inRoot(script), '--check']));
+  report.check(check, await run(process.execPath, [inRoot(script), '--check', ...args]));
 }
