@@ -1,7 +1,10 @@
 // Tests and the sources they import run as TypeScript, without a build between.
 // Processes instead of worker threads: a test may end its process on purpose, and guests keep threads of their own.
 export default {
-  files: ['__test__/{unit,kvm,linux,stress,package}/**/*.test.ts'],
+  files: [
+    '__test__/{unit,kvm,linux,stress,package}/**/*.test.ts',
+    ...(process.arch === 'arm64' ? ['__test__/aarch64/**/*.test.ts'] : []),
+  ],
   extensions: { ts: 'module' },
   nodeArguments: ['--import', '@oxc-node/core/register'],
   workerThreads: false,

@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: `vmhatch bench` with the C and Rust programs of bench/peers beside it, where there are compilers for
- * them. The same options. With `boot` in front: booting Linux beside QEMU.
+ * them. The same options. With `boot` in front: booting Linux beside QEMU; with `state`: only what state costs.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -45,6 +45,7 @@ function buildPeers(): PeerProgram[] {
 
 /** The command line with `boot` in front has a bench of its own. */
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === 'state') return benchMain(['--rows', 'state', ...args.slice(1)]);
   if (args[0] !== 'boot') return benchMain(args, args.includes('--compare') ? [] : buildPeers());
   const { bootBench } = await import('./boot/run.ts');
   return bootBench(args.slice(1));
@@ -54,7 +55,7 @@ const args = process.argv.slice(2);
 if (args.includes('--help')) {
   const help = command.help().replaceAll('vmhatch bench', 'npm run bench --');
   process.stdout.write(
-    `${help}\nnpm run bench -- boot [--rounds N] [--json FILE] measures P10 beside QEMU's microvm.\n`,
+    `${help}\nnpm run bench -- boot [--rounds N] [--json FILE] measures P10 beside QEMU's microvm.\nnpm run bench -- state [options] measures the row state alone.\n`,
   );
 } else {
   try {

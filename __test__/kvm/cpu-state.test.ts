@@ -1,6 +1,6 @@
 import test from 'ava';
 
-import { Cap, Kvm, KvmError, MP_STATE } from '../../index.ts';
+import { Cap, Kvm, KvmError, MP_STATE, type Vm } from '../../index.ts';
 import { realModeGuest } from '../helpers/guests.ts';
 import { boot, exitOf, makeVm } from '../helpers/machine.ts';
 
@@ -20,6 +20,22 @@ test('special registers merge, inside of segments too', (t) => {
     cr2: 5n,
   });
 });
+
+for (const controllers of [false, true]) {
+  test(`the task priority is the guest's ${controllers ? 'with' : 'without'} a local APIC in the kernel`, (t) => {
+    const guest = realModeGuest([0xe6, 0x80]); // out 0x80, al
+    const prepare = (vm: Vm): void => vm.createIrqChip();
+    const { vcpu } = boot(t, guest, controllers ? { prepare } : {});
+    vcpu.setSregs({ cr8: 5 });
+    exitOf(vcpu.run(), 'ioOut');
+    t.is(vcpu.getSregs().cr8, 5n);
+    if (vcpu.vm.checkExtension(Cap.Sregs2)) vcpu.setSregs2({ cr8: 7 });
+    else vcpu.setSregs({ cr8: 7 });
+    vcpu.complete();
+    t.is(vcpu.getSregs().cr8, 7n);
+    t.throws(() => vcpu.setSregs({ cr8: -1 }), { code: 'ERR_OUT_OF_RANGE' });
+  });
+}
 
 test('a wrong special register changes none', (t) => {
   const vcpu = makeVm(t).createVcpu();

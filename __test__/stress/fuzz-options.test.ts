@@ -11,7 +11,7 @@ import { World } from './fuzz/world.ts';
 const calls: Readonly<
   Record<string, readonly [keys: readonly string[], call: (world: World, options: never) => unknown]>
 > = {
-  'new Kvm': [['path'], (_, options) => new Kvm(options)],
+  'new Kvm': [['path', 'closeOnExec'], (_, options) => new Kvm(options)],
   'Kvm.createVm': [['type'], (world, options) => world.kvm.createVm(options)],
   'Vm.createPit2': [['speakerDummy'], (world, options) => world.vm.createPit2(options)],
   'Vm.registerIoevent at': [
@@ -21,6 +21,25 @@ const calls: Readonly<
   'Vm.registerIoevent': [
     ['length', 'datamatch'],
     (world, options) => world.vm.registerIoevent(world.eventFd, { port: 1 }, options),
+  ],
+  'Vm.setMsrFilter': [['defaultAction', 'ranges'], (world, options) => world.vm.setMsrFilter(options)],
+  'Vm.setMsrFilter range': [
+    ['base', 'count', 'bitmap', 'read', 'write'],
+    (world, options) => world.vm.setMsrFilter({ ranges: [options] }),
+  ],
+  'Vm.setUserSpaceMsr': [
+    ['inval', 'unknown', 'filter'],
+    (world, options) => world.vm.setUserSpaceMsr(options),
+  ],
+  'Vm.createSplitIrqchip': [['ioapicPins'], (world, options) => world.vm.createSplitIrqchip(options)],
+  'Vm.createGuestMemfd': [['size', 'flags'], (world, options) => world.vm.createGuestMemfd(options)],
+  'Vm.setMemoryAttributes': [
+    ['address', 'size', 'attributes'],
+    (world, options) => world.vm.setMemoryAttributes(options),
+  ],
+  'Vm.encryptOpSev': [
+    ['id', 'data', 'sevFd', 'pointers'],
+    (world, options) => world.vm.encryptOpSev(options),
   ],
   'Vm.signalMsi': [
     ['addressLow', 'addressHigh', 'data', 'deviceId'],
@@ -51,13 +70,29 @@ const calls: Readonly<
     ['efer', 'interruptBitmap', 'apicBase'],
     (world, options) => world.vcpu.setSregs(options),
   ],
+  'Vcpu.setSregs2': [['efer', 'pdptrs', 'apicBase'], (world, options) => world.vcpu.setSregs2(options)],
+  'Vcpu.setFpu': [['mxcsr', 'lastIp', 'ftwx'], (world, options) => world.vcpu.setFpu(options)],
+  'Vcpu.setVcpuEvents': [
+    ['exception', 'interrupt', 'sipiVector', 'tripleFault'],
+    (world, options) => world.vcpu.setVcpuEvents(options),
+  ],
   'GuestMemory.map': [
-    ['guestAddress', 'size', 'backing', 'shared', 'readOnly', 'logDirtyPages', 'slot'],
+    ['guestAddress', 'size', 'backing', 'shared', 'readOnly', 'logDirtyPages', 'slot', 'guestMemfd'],
     (world, options) => world.vm.memory.map(options),
   ],
   'GuestMemory.find': [['start', 'end'], (world, options) => world.vm.memory.find('a', options)],
   'GuestMemory.view': [['readOnly'], (world, options) => world.vm.memory.view(0, 1, options)],
   'MemoryRegion.dirtyPages': [['reset'], (world, options) => world.region.dirtyPages(options)],
+  'Vm.enableDirtyRing': [['entries', 'whenFull'], (world, options) => world.vm.enableDirtyRing(options)],
+  'Vm.clearDirtyLog': [
+    ['slot', 'firstPage', 'pages', 'bitmap'],
+    (world, options) => world.vm.clearDirtyLog(options),
+  ],
+  'Vm.configureX86': [
+    ['maxVcpuId', 'disableQuirks', 'disableExits', 'busLockExit'],
+    (world, options) => world.vm.configureX86(options),
+  ],
+  'Vcpu.preFaultMemory': [['address', 'size'], (world, options) => world.vcpu.preFaultMemory(options)],
   'Bus.attach range': [['base', 'length'], (world, options) => world.vm.io.attach(options, {})],
   'Bus.attach': [['posted'], (world, options) => world.vm.io.attach({ base: 1, length: 1 }, {}, options)],
   'new EventFd': [['semaphore'], (_, options) => new EventFd(0, options)],

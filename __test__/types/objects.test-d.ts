@@ -2,12 +2,15 @@
 import {
   Cap,
   EventFd,
+  GuestMemfd,
   GuestMemory,
   Kvm,
+  KvmDevice,
   Serial,
   Vcpu,
   Vm,
   type Device,
+  type GsiRoute,
   type KickHandle,
   type VcpuToken,
 } from '../../index.ts';
@@ -24,6 +27,34 @@ export const noVm = new Vm();
 export const noVcpu = new Vcpu();
 // @ts-expect-error memory belongs to a machine
 export const noMemory = new GuestMemory();
+
+// @ts-expect-error devices are made by createDevice()
+export const noDevice = new KvmDevice();
+// @ts-expect-error private memory is made by createGuestMemfd()
+export const noMemfd = new GuestMemfd();
+
+// ---- routes, filters and state
+
+export const gsiRoutes: GsiRoute[] = [
+  { type: 'irqchip', gsi: 4, irqchip: 2, pin: 4 },
+  { type: 'msi', gsi: 24, addressLow: 0xfee0_0000, data: 0x30 },
+  { type: 'hvSint', gsi: 25, vcpu: 0, sint: 2 },
+];
+// @ts-expect-error a message has no pin
+vm.setGsiRouting([{ type: 'msi', gsi: 24, addressLow: 0, data: 0, pin: 1 }]);
+// @ts-expect-error only these two
+vm.setMsrFilter({ defaultAction: 'ask' });
+vcpu.setVcpuEvents({ exception: { injected: 1, nr: 6 } });
+// What get gives, set takes.
+vcpu.setVcpuEvents(vcpu.getVcpuEvents());
+vcpu.setFpu(vcpu.getFpu());
+vcpu.setXcrs(vcpu.getXcrs());
+vcpu.setDebugRegs(vcpu.getDebugRegs());
+vcpu.setSregs2(vcpu.getSregs2());
+vcpu.setXsave2(vcpu.getXsave2());
+vcpu.setNestedState(vcpu.getNestedState());
+// @ts-expect-error no such event
+vcpu.setVcpuEvents({ exeption: {} });
 
 // ---- options
 

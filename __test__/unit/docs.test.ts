@@ -46,6 +46,10 @@ test('docs/dependencies.md names exactly the direct dependencies', (t) => {
         if (!name.startsWith('vmhatch-')) names.add(name);
     }
   }
+  const tools = JSON.parse(read('__test__/package/tools/package.json')) as typeof manifest;
+  for (const kind of packages) for (const name of Object.keys(tools[kind] ?? {})) names.add(name);
+  for (const path of ['scripts/cross/requirements.txt', '__test__/package/tools/musl-node-x64.txt'])
+    for (const [, name = ''] of read(path).matchAll(/^([\w-]+)==/gm)) names.add(name);
   t.true(names.size > 10);
   t.deepEqual(codeCells('docs/dependencies.md').toSorted(), [...names].toSorted());
 });

@@ -94,12 +94,14 @@ test('flags are the numbers of <linux/kvm.h> and <asm/kvm.h>', (t) => {
 });
 
 test('our own pages can be read through typed arrays', (t) => {
-  const { counters, offset, ...words } = CONTROL;
+  const { counters, exchange, offset, ...words } = CONTROL;
   for (const at of Object.values(words)) t.is(at % 4, 0);
   t.is(offset % 8, 0);
   const { reasons, ...places } = counters;
   for (const at of Object.values(places)) t.is(at % 8, 0);
   t.is(counters.byReason % 64, 0);
+  t.is(exchange.offset % 8, 0);
+  t.true(exchange.offset >= counters.byReason + reasons * 8 && exchange.offset + exchange.size <= 4096);
   t.true(Object.values(places).every((at) => at <= counters.byReason));
   t.true(Object.values(EXIT_REASONS).every((reason) => reason < reasons));
   t.is(POSTED.stride % 8, 0);

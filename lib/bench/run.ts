@@ -12,6 +12,7 @@ import { detachABuffer, measureMemoryView } from './memory-view.ts';
 import { measureNoop } from './modes/native.ts';
 import type { PeerProgram } from './modes/peer.ts';
 import type { Host, Report, Row } from './report.ts';
+import { measureState } from './state.ts';
 
 export interface BenchOptions {
   readonly host: Host;
@@ -58,6 +59,7 @@ const parts: readonly Part[] = [
   { ids: ['kick'], weight: 1, run: measureKick },
   { ids: ['P7'], weight: 1, run: measureLifecycle },
   { ids: ['P12'], weight: 0.5, run: measureFootprint },
+  { ids: ['state'], weight: 2, run: measureState },
   { ids: ['gc'], weight: 0.5, run: measureCollections },
   {
     // Last: detaching cannot be undone. (Closing a VM detaches buffers too; here it is certain, and said.)

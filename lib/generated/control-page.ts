@@ -36,6 +36,11 @@ export const CONTROL = {
   openAccess: 28,
   stopCode: 32,
   stopDevice: 36,
+  closed: 1536,
+  exchange: {
+    offset: 1024,
+    size: 512,
+  },
   counters: {
     byReason: 128,
     reasons: 64,

@@ -30,6 +30,10 @@ export const ERROR_CODES = {
   ERR_KVM_IOCTL: 'The kernel refused a call',
   /** Ask `checkExtension()` first, or do without it. */
   ERR_KVM_UNSUPPORTED: 'The kernel or the processor lacks what was asked for',
+  /** Give a descriptor of KVM that this process made and has not closed; the message says what was found. */
+  ERR_KVM_DESCRIPTOR: 'The file descriptor is not open, or is not what it was given for',
+  /** Ask `hasDeviceAttr()` first; groups and attributes are those of the kernel's documents on KVM's devices. */
+  ERR_KVM_NO_ATTRIBUTE: 'The device, vCPU or machine has no such attribute',
   /** Detach that device, or choose another range; the message names both. */
   ERR_KVM_RANGE_CLAIMED: 'Another device already has part of the range',
   /** Unmap that region, or choose another address; the message names both. */
@@ -42,6 +46,8 @@ export const ERROR_CODES = {
   ERR_KVM_NO_SLOTS: 'The slot is taken, or all memory slots of the VM are',
   /** Keep the file as long as the region is mapped; the VM cannot go on. */
   ERR_KVM_BACKING_LOST: 'The file behind guest memory became shorter than the region',
+  /** Take every page as written, and use the log of `getDirtyLog()` on this host: one that emulates many instructions without looking at the ring cannot keep its bounds. */
+  ERR_KVM_DIRTY_RING: 'KVM ran over the end of a dirty ring, so that written pages are not known',
   /** The message begins with the field of the configuration and says what was found and what is possible. */
   ERR_KVM_BOOT: 'A machine cannot be booted as it was configured',
   /** `machine.state` says what it is doing; a machine that has ended does not start again. */

@@ -33,3 +33,71 @@ export const MP_STATE = {
   /** `KVM_MP_STATE_AP_RESET_HOLD` */
   AP_RESET_HOLD: 9,
 } as const;
+
+/** `flags` of `kvm_vcpu_events` on x86_64: which fields are valid. */
+export const VCPU_EVENT = {
+  /** `KVM_VCPUEVENT_VALID_NMI_PENDING` */
+  VALID_NMI_PENDING: 1,
+  /** `KVM_VCPUEVENT_VALID_SIPI_VECTOR` */
+  VALID_SIPI_VECTOR: 2,
+  /** `KVM_VCPUEVENT_VALID_SHADOW` */
+  VALID_SHADOW: 4,
+  /** `KVM_VCPUEVENT_VALID_SMM` */
+  VALID_SMM: 8,
+  /** `KVM_VCPUEVENT_VALID_PAYLOAD` */
+  VALID_PAYLOAD: 16,
+  /** `KVM_VCPUEVENT_VALID_TRIPLE_FAULT` */
+  VALID_TRIPLE_FAULT: 32,
+} as const;
+
+/** `flags` of a range of `kvm_msr_filter`. */
+export const MSR_FILTER = {
+  /** `KVM_MSR_FILTER_READ` */
+  READ: 1,
+  /** `KVM_MSR_FILTER_WRITE` */
+  WRITE: 2,
+  /** `KVM_MSR_FILTER_MAX_RANGES` */
+  MAX_RANGES: 16,
+  /** `KVM_MSR_FILTER_MAX_BITMAP_SIZE` */
+  MAX_BITMAP_SIZE: 1536,
+} as const;
+
+/** Why an access to an MSR came to user space. */
+export const MSR_EXIT_REASON = {
+  /** `KVM_MSR_EXIT_REASON_INVAL` */
+  INVAL: 1,
+  /** `KVM_MSR_EXIT_REASON_UNKNOWN` */
+  UNKNOWN: 2,
+  /** `KVM_MSR_EXIT_REASON_FILTER` */
+  FILTER: 4,
+} as const;
+
+/** `type` of `kvm_irq_routing_entry`. */
+export const IRQ_ROUTING = {
+  /** `KVM_IRQ_ROUTING_IRQCHIP` */
+  IRQCHIP: 1,
+  /** `KVM_IRQ_ROUTING_MSI` */
+  MSI: 2,
+  /** `KVM_IRQ_ROUTING_HV_SINT` */
+  HV_SINT: 4,
+} as const;
+
+/** Attributes of guest memory. */
+export const MEMORY_ATTRIBUTE = {
+  /** `KVM_MEMORY_ATTRIBUTE_PRIVATE` */
+  PRIVATE: 8,
+} as const;
+
+/** Kinds of devices that KVM makes: the argument of `vm.createDevice()`. */
+export const DEVICE_TYPE = {
+  /** `kvm_device_type_KVM_DEV_TYPE_VFIO` */
+  VFIO: 4,
+  /** `kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V2` */
+  ARM_VGIC_V2: 5,
+  /** `kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V3` */
+  ARM_VGIC_V3: 7,
+  /** `kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_ITS` */
+  ARM_VGIC_ITS: 8,
+  /** `kvm_device_type_KVM_DEV_TYPE_ARM_PV_TIME` */
+  ARM_PV_TIME: 10,
+} as const;

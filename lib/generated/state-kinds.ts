@@ -6,6 +6,13 @@ export const VCPU_STATE = {
   sregs: 1,
   lapic: 2,
   events: 3,
+  fpu: 4,
+  xcrs: 5,
+  debugRegs: 6,
+  sregs2: 7,
+  xsave: 8,
+  xsave2: 9,
+  nestedState: 10,
 } as const;
 
 /** The structures of a machine that one call reads and one writes. */
@@ -13,4 +20,13 @@ export const VM_STATE = {
   irqchip: 0,
   pit2: 1,
   clock: 2,
+} as const;
+
+/** What is done with a structure that changes hands through the control page. */
+export const EXCHANGE = {
+  GET_STATE: 0,
+  SET_STATE: 1,
+  GET_MSRS: 2,
+  LOAD_REGS: 3,
+  STORE_REGS: 4,
 } as const;

@@ -116,6 +116,48 @@ export interface KvmSregs {
   interruptBitmap: bigint[];
 }
 
+/** Special registers, with the page-directory pointers of PAE paging instead of the interrupt bitmap: `struct kvm_sregs2`. */
+export interface KvmSregs2 {
+  /** `kvm_segment`. */
+  cs: KvmSegment;
+  /** `kvm_segment`. */
+  ds: KvmSegment;
+  /** `kvm_segment`. */
+  es: KvmSegment;
+  /** `kvm_segment`. */
+  fs: KvmSegment;
+  /** `kvm_segment`. */
+  gs: KvmSegment;
+  /** `kvm_segment`. */
+  ss: KvmSegment;
+  /** Task register; `kvm_segment`. */
+  tr: KvmSegment;
+  /** Local descriptor table; `kvm_segment`. */
+  ldt: KvmSegment;
+  /** Global descriptor table; `kvm_dtable`. */
+  gdt: KvmDtable;
+  /** Interrupt descriptor table; `kvm_dtable`. */
+  idt: KvmDtable;
+  /** u64. */
+  cr0: bigint;
+  /** Address of the last page fault; u64. */
+  cr2: bigint;
+  /** Guest-physical address of the page tables; u64. */
+  cr3: bigint;
+  /** u64. */
+  cr4: bigint;
+  /** Task priority; u64. */
+  cr8: bigint;
+  /** The MSR `EFER`: long mode, no-execute; u64. */
+  efer: bigint;
+  /** The MSR `IA32_APIC_BASE`; u64. */
+  apicBase: bigint;
+  /** 1: `pdptrs` is valid; u64. */
+  flags: bigint;
+  /** The four page-directory pointers of PAE paging; 4 × u64. */
+  pdptrs: bigint[];
+}
+
 /** One CPUID leaf or sub-leaf: `struct kvm_cpuid_entry2`. */
 export interface KvmCpuidEntry2 {
   /** Leaf: `eax` of the request; u32. */
@@ -230,7 +272,7 @@ export interface KvmFpu {
   lastDp: bigint;
   /** XMM0 to XMM15; 16 × 16 bytes. */
   xmm: Uint8Array[];
-  /** u32. */
+  /** SSE control and status, which KVM neither reads nor writes here: `xsave` has it; u32. */
   mxcsr: number;
 }
 

@@ -105,7 +105,9 @@ export function array(name: string, value: unknown): readonly unknown[] {
 export function elements(name: string, value: unknown, max: number): unknown[] {
   const given = array(name, value);
   const length = integer(`${name}.length`, property(name, given, 'length'), 0, max);
-  return Array.from({ length }, (_, index) => property(name, given, index));
+  const list: unknown[] = [];
+  for (let index = 0; index < length; index++) list.push(property(name, given, index));
+  return list;
 }
 
 /** Runs code of the caller's (a getter, a proxy's trap); what it throws becomes the cause of an argument error. */

@@ -16,7 +16,10 @@ export type {
   NativeDeviceModel,
   NativeEntry,
   NativeEventFd,
+  NativeGuestMemfd,
   NativeKvm,
+  NativeKvmDevice,
+  NativeStats,
   NativeVcpu,
   NativeVm,
 } from '#native';

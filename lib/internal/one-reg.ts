@@ -23,11 +23,28 @@ export function readOneReg(access: VcpuAccess, id: bigint): bigint {
   return target.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }
 
-/** Writes it (`KVM_SET_ONE_REG`); `name` is what messages call the value. */
-export function writeOneReg(access: VcpuAccess, id: bigint, name: string, value: unknown): void {
+/**
+ * Writes it (`KVM_SET_ONE_REG`); `name` is what messages call the value. With a `width` only so many bytes of it are
+ * written, the low ones.
+ */
+export function writeOneReg(
+  access: VcpuAccess,
+  id: bigint,
+  name: string,
+  value: unknown,
+  width?: number,
+): void {
   access.checkState();
-  const bytes = bytesOf(name, value, registerSize(id));
-  access.change(() => access.native.setOneReg(id, bytes));
+  const size = registerSize(id);
+  const bytes = bytesOf(name, value, width ?? size);
+  access.change(() => {
+    const whole = bytes.length === size ? bytes : new Uint8Array(size);
+    if (whole !== bytes) {
+      access.native.getOneReg(id, whole);
+      whole.set(bytes);
+    }
+    access.native.setOneReg(id, whole);
+  });
 }
 
 function bytesOf(name: string, value: unknown, size: number): Uint8Array {

@@ -3,10 +3,10 @@
  * them from there at the next entry, so a handler reads and writes registers without an ioctl.
  */
 import { RUN, SYNC_REGS } from '../generated/run-page.ts';
-import { VCPU_STATE } from '../generated/state-kinds.ts';
-import { kvmRegs } from '../generated/structs.ts';
-import type { NativeVcpu } from './native.ts';
+import { EXCHANGE } from '../generated/state-kinds.ts';
+import { kvmRegs, type KvmRegs } from '../generated/structs.ts';
 import type { RunView } from './run-view.ts';
+import { decodeAt } from './structs.ts';
 
 const VALID = RUN.validRegs / 4;
 const DIRTY = RUN.dirtyRegs / 4;
@@ -17,6 +17,8 @@ interface PageOwner {
   readonly view: RunView;
   /** The current exit's number. */
   readonly sequence: number;
+  /** Reads or writes state through the page. */
+  exchange(request: number): void;
 }
 
 /** One vCPU's registers in its shared page. */
@@ -25,13 +27,12 @@ export class RegisterPage {
   /** The exit whose registers the page holds although KVM did not put them there. */
   #freshAt: number | undefined;
   readonly #view: RunView;
-  readonly #native: NativeVcpu;
   readonly #hasSyncRegs: boolean;
+  #bytes: Uint8Array | undefined;
 
-  constructor(owner: PageOwner, native: NativeVcpu, hasSyncRegs: boolean) {
+  constructor(owner: PageOwner, hasSyncRegs: boolean) {
     this.#owner = owner;
     this.#view = owner.view;
-    this.#native = native;
     this.#hasSyncRegs = hasSyncRegs;
   }
 
@@ -50,7 +51,7 @@ export class RegisterPage {
     const view = this.#view;
     if (view.u32[DIRTY] !== 0) {
       view.u32[DIRTY] = 0;
-      this.#native.setState(VCPU_STATE.regs, this.bytes);
+      this.#owner.exchange(EXCHANGE.STORE_REGS);
     }
     view.u32[VALID] = 0;
     this.#freshAt = undefined;
@@ -58,8 +59,14 @@ export class RegisterPage {
 
   /** The bytes of `struct kvm_regs` in the page. */
   get bytes(): Uint8Array {
-    const start = RUN.syncRegs.regs;
-    return this.#view.u8.subarray(start, start + kvmRegs.size);
+    // Those of a page that is gone are none: whoever uses them says that the vCPU is closed.
+    if (this.#view.u8.length === 0) return this.#view.u8;
+    return (this.#bytes ??= this.#view.u8.subarray(FIRST, FIRST + kvmRegs.size));
+  }
+
+  /** All of them. The page holds them: `load()` was called. */
+  all(): KvmRegs {
+    return decodeAt(kvmRegs, this.#view.data, FIRST);
   }
 
   /** Makes the page hold the registers of the current exit. In a run, KVM does so itself from then on. */
@@ -71,7 +78,7 @@ export class RegisterPage {
       // This exit's registers by ioctl, those of the next ones with the exit.
       this.follow();
     }
-    this.#native.loadRegs();
+    this.#owner.exchange(EXCHANGE.LOAD_REGS);
     this.#freshAt = this.#owner.sequence;
   }
 
@@ -91,6 +98,6 @@ export class RegisterPage {
     // The page is what counts until the next entry, whoever filled it.
     this.#freshAt = this.#owner.sequence;
     if (inHandler && this.#hasSyncRegs) this.#view.u32[DIRTY] = SYNC_REGS.REGS;
-    else this.#native.setState(VCPU_STATE.regs, this.bytes);
+    else this.#owner.exchange(EXCHANGE.STORE_REGS);
   }
 }

@@ -38,6 +38,9 @@ export class RunView {
   readonly accessOffset: Float64Array;
   /** Where the posted page starts, in bytes. */
   readonly posted: number;
+  /** Where structures change hands, in bytes. */
+  readonly exchange: number;
+  readonly #closed: number;
 
   constructor(buffer: ArrayBuffer, controlOffset: number) {
     this.buffer = buffer;
@@ -48,6 +51,14 @@ export class RunView {
     this.access = new Uint32Array(buffer, controlOffset, HEAD_BYTES / 4);
     this.accessOffset = new Float64Array(buffer, controlOffset, HEAD_BYTES / 8);
     this.posted = controlOffset + PAGE_BYTES;
+    this.exchange = controlOffset + CONTROL.exchange.offset;
+    this.#closed = (controlOffset + CONTROL.closed) / 4;
+  }
+
+  /** Whether the vCPU is closed, here or in another isolate. */
+  get closed(): boolean {
+    // Of pages that are gone it is undefined.
+    return this.u32[this.#closed] !== 0;
   }
 
   /** Where the data of the port access is, in bytes. */

@@ -64,6 +64,7 @@ export class Runner {
   /** The current exit's number: answers to earlier ones are stale. */
   sequence = 0;
   readonly #select: () => void;
+  #exchange: ((request: number) => void) | undefined;
   #vcpu: Vcpu;
   #handlers: HandlerTable = {};
   #stopRequested = false;
@@ -79,8 +80,17 @@ export class Runner {
     this.#select = functions.select;
     this.complete = functions.complete;
     this.view = new RunView(functions.pages, functions.controlOffset);
-    this.registers = new RegisterPage(this, nativeVcpu, hasSyncRegs);
+    this.registers = new RegisterPage(this, hasSyncRegs);
     this.exits = new ExitSet(this);
+  }
+
+  /**
+   * Reads or writes state without arguments that would have to be unpacked: `EXCHANGE` in bits 0 to 7, the structure's
+   * number in bits 8 to 15, its size above. The structure is at `view.exchange`.
+   */
+  exchange(request: number): void {
+    this.#exchange ??= this.native.exchangeFunction() as (request: number) => void;
+    this.#exchange(request);
   }
 
   /** Takes the vCPU for a lane. */

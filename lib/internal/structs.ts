@@ -3,6 +3,7 @@
 import { bytes as checkedBytes } from './bytes.ts';
 import { array, integer, isPlain, object, ownKeys, property, u64, unknownKey } from './check.ts';
 import { invalidArgType, invalidArgValue, outOfRange } from './errors.ts';
+import { bytesAt } from './struct-parts.ts';
 
 /** Integers that a structure can hold, by the kernel's names. */
 export type IntegerType = 'u8' | 'u16' | 'u32' | 'u64' | 'i64';
@@ -31,6 +32,8 @@ export interface StructLayout<T = unknown> {
   /** Bytes. */
   readonly size: number;
   readonly fields: readonly StructField[];
+  /** Reads it, faster than by its fields. */
+  readonly read?: (view: DataView, at: number) => T;
   /** Never there: it carries the decoded type for the compiler. */
   readonly decoded?: T;
 }
@@ -47,6 +50,7 @@ export type Patch<T> = T extends bigint
         : { readonly [K in keyof T]?: Patch<T[K]> | undefined };
 
 const I64_LIMIT = 1n << 63n;
+const U64_LIMIT = 1n << 64n;
 
 function viewOf(layout: StructLayout, bytes: Uint8Array): DataView {
   if (bytes.byteLength < layout.size) {
@@ -77,7 +81,7 @@ function widthOf(field: StructField): number {
  * @throws `ERR_OUT_OF_RANGE` if there are fewer bytes than the structure has
  */
 export function decode<T>(layout: StructLayout<T>, bytes: Uint8Array): T {
-  return readStruct(layout, viewOf(layout, bytes), 0) as T;
+  return decodeAt(layout, viewOf(layout, bytes), 0);
 }
 
 /** Reads structures that lie one after the other, as many as fit. */
@@ -85,7 +89,7 @@ export function decodeArray<T>(layout: StructLayout<T>, bytes: Uint8Array): T[] 
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const values: T[] = [];
   for (let at = 0; at + layout.size <= bytes.byteLength; at += layout.size) {
-    values.push(readStruct(layout, view, at) as T);
+    values.push(decodeAt(layout, view, at));
   }
   return values;
 }
@@ -122,7 +126,7 @@ function readOne(field: StructField, view: DataView, at: number): unknown {
     case 'i64':
       return view.getBigInt64(at, true);
     default:
-      return new Uint8Array(view.buffer, view.byteOffset + at, field.size).slice();
+      return bytesAt(view, at, field.size);
   }
 }
 
@@ -148,7 +152,7 @@ export function encode<T>(
   const current = viewOf(layout, bytes);
   const copy = new Uint8Array(layout.size);
   copy.set(new Uint8Array(current.buffer, current.byteOffset, layout.size));
-  writeStruct(layout, value, new DataView(copy.buffer), 0, name);
+  writeStruct(layout, value, { view: new DataView(copy.buffer) }, 0, name);
   bytes.set(copy);
 }
 
@@ -156,25 +160,65 @@ export function encode<T>(
  * Checks a change of a structure now, to be made later: by then the caller's object may say something else, or do
  * something when it is read.
  *
- * @returns what makes the change in the structure's bytes
+ * @returns what makes the change in the structure's bytes, which begin at `from` (0 by default); once
  * @throws as {@link encode}
  */
 export function preparePatch<T>(
   layout: StructLayout<T>,
   value: Patch<NoInfer<T>>,
   name: string,
-): (bytes: Uint8Array) => void {
-  // Bits that come out the same on zeros and on ones are the patch's, the others are those of the ground.
-  const onZeros = new Uint8Array(layout.size);
-  const onOnes = new Uint8Array(layout.size).fill(0xff);
-  encode(layout, value, onZeros, name);
-  encode(layout, value, onOnes, name);
-  return (bytes) => {
-    for (let at = 0; at < layout.size; at += 1) {
-      const kept = onZeros[at]! ^ onOnes[at]!;
-      bytes[at] = (bytes[at]! & kept) | (onZeros[at]! & ~kept);
+): (bytes: Uint8Array, from?: number) => void {
+  const pool = patchesOf(layout);
+  const patch = pool.pop() ?? newPatch(layout.size);
+  const { values, mask } = patch;
+  try {
+    writeStruct(layout, value, patch, 0, name);
+  } catch (error) {
+    mask.fill(0);
+    pool.push(patch);
+    throw error;
+  }
+  let used = false;
+  return (bytes, from = 0) => {
+    if (used) throw new Error('a patch is applied once');
+    used = true;
+    for (let at = 0; at < mask.length; at += 1) {
+      if (mask[at] !== 0) bytes[from + at] = values[at]!;
     }
+    mask.fill(0);
+    pool.push(patch);
   };
+}
+
+interface PatchBytes {
+  readonly values: Uint8Array;
+  readonly mask: Uint8Array;
+  readonly view: DataView;
+  readonly marks: DataView;
+}
+
+/** Patches that were applied, by their layout: to make one is a large part of what a change costs. */
+const patches = new Map<StructLayout, PatchBytes[]>();
+
+function patchesOf(layout: StructLayout): PatchBytes[] {
+  let pool = patches.get(layout);
+  if (pool === undefined) {
+    pool = [];
+    patches.set(layout, pool);
+  }
+  return pool;
+}
+
+function newPatch(size: number): PatchBytes {
+  const buffer = new ArrayBuffer(size * 2);
+  const values = new Uint8Array(buffer, 0, size);
+  const view = new DataView(buffer, 0, size);
+  return { values, view, mask: new Uint8Array(buffer, size), marks: new DataView(buffer, size) };
+}
+
+/** Reads a structure at a place of a view. */
+export function decodeAt<T>(layout: StructLayout<T>, view: DataView, at: number): T {
+  return layout.read === undefined ? (readStruct(layout, view, at) as T) : layout.read(view, at);
 }
 
 /**
@@ -190,13 +234,24 @@ export function encodeArray<T>(
   const elements = array(name, values);
   const count = integer(`${name}.length`, property(name, elements, 'length'), 0, 2 ** 24);
   const bytes = new Uint8Array(count * layout.size);
-  const view = new DataView(bytes.buffer);
+  const target = { view: new DataView(bytes.buffer) };
   for (let index = 0; index < count; index += 1) {
     const path = `${name}[${index}]`;
-    writeStruct(layout, property(name, elements, index), view, index * layout.size, path);
+    writeStruct(layout, property(name, elements, index), target, index * layout.size, path);
   }
   return bytes;
 }
+
+/** Where a structure is written, and, if somebody asks, which of its bytes were. */
+interface Target {
+  readonly view: DataView;
+  readonly mask?: Uint8Array;
+  /** The mask as numbers of 8 bytes. */
+  readonly marks?: DataView;
+}
+
+/** Eight bytes that were written. */
+const MARKED = 0x0101_0101_0101_0101n;
 
 type Fields = ReadonlyMap<string, StructField>;
 
@@ -212,7 +267,7 @@ function fieldsOf(layout: StructLayout): Fields {
   return fields;
 }
 
-function writeStruct(layout: StructLayout, value: unknown, view: DataView, base: number, path: string): void {
+function writeStruct(layout: StructLayout, value: unknown, target: Target, base: number, path: string): void {
   const source = object(path, value);
   const fields = fieldsOf(layout);
   const own = ownKeys(path, source);
@@ -225,9 +280,16 @@ function writeStruct(layout: StructLayout, value: unknown, view: DataView, base:
     const part = property(path, source, key);
     if (part === undefined) continue;
     empty = false;
-    const here = `${path}.${key}`;
-    if (field.length === undefined) writeOne(field, part, view, base + field.offset, here);
-    else writeArray(field, field.length, part, view, base + field.offset, here);
+    const at = base + field.offset;
+    if (field.length !== undefined) {
+      writeArray(field, field.length, part, target, at, `${path}.${key}`);
+    } else if (field.type === 'u64' && typeof part === 'bigint' && part >= 0n && part < U64_LIMIT) {
+      // What registers are, without the words for a mistake.
+      target.view.setBigUint64(at, part, true);
+      target.marks?.setBigUint64(at, MARKED, true);
+    } else {
+      writeOne(field, part, target, at, `${path}.${key}`);
+    }
   }
   // `{}` changes nothing and may do so; a Map or an array that would change nothing was meant otherwise.
   if (empty && !plain) throw invalidArgType(path, `an object with fields of ${layout.name}`, value);
@@ -237,7 +299,7 @@ function writeArray(
   field: StructField,
   length: number,
   value: unknown,
-  view: DataView,
+  target: Target,
   at: number,
   path: string,
 ): void {
@@ -248,15 +310,16 @@ function writeArray(
   const width = widthOf(field);
   for (let index = 0; index < length; index += 1) {
     const here = `${path}[${index}]`;
-    writeOne(field, property(path, source, index), view, at + index * width, here);
+    writeOne(field, property(path, source, index), target, at + index * width, here);
   }
 }
 
-function writeOne(field: StructField, value: unknown, view: DataView, at: number, path: string): void {
+function writeOne(field: StructField, value: unknown, target: Target, at: number, path: string): void {
   if (field.struct !== undefined) {
-    writeStruct(field.struct, value, view, at, path);
+    writeStruct(field.struct, value, target, at, path);
     return;
   }
+  const { view } = target;
   switch (field.type) {
     case 'u8':
       view.setUint8(at, integer(path, value, 0, 0xff));
@@ -279,6 +342,7 @@ function writeOne(field: StructField, value: unknown, view: DataView, at: number
       new Uint8Array(view.buffer, view.byteOffset + at, field.size).set(source);
     }
   }
+  target.mask?.fill(1, at, at + widthOf(field));
 }
 
 /** A signed 64-bit value: a bigint, or a number that is exact. */

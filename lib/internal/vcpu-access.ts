@@ -19,7 +19,7 @@ export class VcpuAccess {
 
   /** Whether it is closed, here or with its machine. */
   get closed(): boolean {
-    return this.closedHere || this.native.closed;
+    return this.closedHere || this.runner.view.closed;
   }
 
   /** Throws unless the vCPU is open and ours. */

@@ -1,4 +1,5 @@
 import { integer } from '../internal/check.ts';
+import { KvmError } from '../internal/errors.ts';
 import { checkKey } from '../internal/illegal.ts';
 
 /** `KVM_REG_ARM64`, `KVM_REG_SIZE_…`, `KVM_REG_ARM_CORE` and `KVM_REG_ARM64_SYSREG` of `<asm/kvm.h>`. */
@@ -146,9 +147,23 @@ export const ArmSystemRegister = {
   CNTVCT_EL0: armSystemRegister(3, 3, 14, 3, 2),
 } as const;
 
+/** `KVM_REG_ARM64_SVE_ZREG`: a scalable vector, of 2048 bits whatever the vCPU has of them. */
+const sveVector = (index: number): bigint => ARM64 | (8n << SIZE_SHIFT) | (0x15n << 16n) | BigInt(index << 5);
+
+/** Where SVE has a register that a vCPU with SVE has no other id for: `v0` is the low part of `z0`. */
+const SVE_IDS: ReadonlyMap<bigint, bigint> = new Map(
+  Array.from({ length: 32 }, (_, index) => [IDS.get(`v${index}`)!, sveVector(index)]),
+);
+
+const LOW_128 = (1n << 128n) - 1n;
+
+const ENOENT = 2;
+const EINVAL = 22;
+
 /**
  * The live registers of an aarch64 vCPU: each property reads and writes one register, an ioctl each time
- * (`KVM_GET_ONE_REG`, `KVM_SET_ONE_REG`). `v0` to `v31` have 128 bits, `fpsr` and `fpcr` 32, all others 64.
+ * (`KVM_GET_ONE_REG`, `KVM_SET_ONE_REG`). `v0` to `v31` have 128 bits, `fpsr` and `fpcr` 32, all others 64. On a
+ * vCPU with SVE `v0` to `v31` are the low 128 bits of its vectors, and writing one leaves the others as they are.
  *
  * What a handler writes while it answers an access takes effect after the access is complete.
  */
@@ -160,11 +175,14 @@ export interface ArmRegisters extends Record<ArmRegisterName, bigint> {
 /** @internal How {@link ArmRegisters} reach their vCPU. */
 export interface OneRegAccess {
   read(id: bigint): bigint;
-  write(id: bigint, name: string, value: unknown): void;
+  /** Writes a register, or the low `width` bytes of it. */
+  write(id: bigint, name: string, value: unknown, width?: number): void;
 }
 
 class Registers {
   readonly #access: OneRegAccess;
+  /** Whether the vCPU has SVE, once that is known: it never changes. */
+  #hasSve: boolean | undefined;
 
   constructor(key: symbol, access: OneRegAccess) {
     checkKey(key);
@@ -172,7 +190,38 @@ class Registers {
   }
 
   toJSON(): Record<string, bigint> {
-    return Object.fromEntries([...IDS].map(([name, id]) => [name, this.#access.read(id)]));
+    return Object.fromEntries([...IDS].map(([name, id]) => [name, this.#read(id)]));
+  }
+
+  #read(id: bigint): bigint {
+    const vector = this.#sveVectorOf(id);
+    return vector === undefined ? this.#access.read(id) : this.#access.read(vector) & LOW_128;
+  }
+
+  #write(id: bigint, name: string, value: unknown): void {
+    const vector = this.#sveVectorOf(id);
+    if (vector === undefined) this.#access.write(id, name, value);
+    else this.#access.write(vector, name, value, 16);
+  }
+
+  /** The vector that a register is a part of, where the vCPU has SVE: KVM then refuses the core registers `v0` to `v31`. */
+  #sveVectorOf(id: bigint): bigint | undefined {
+    const vector = SVE_IDS.get(id);
+    if (vector === undefined) return undefined;
+    this.#hasSve ??= this.#refuses(id);
+    return this.#hasSve ? vector : undefined;
+  }
+
+  /** Whether the vCPU has no register of this id: `EINVAL` or, on other kernels, `ENOENT`. */
+  #refuses(id: bigint): boolean {
+    try {
+      this.#access.read(id);
+      return false;
+    } catch (error) {
+      const refused = error instanceof KvmError && (error.errno === EINVAL || error.errno === ENOENT);
+      if (!refused) throw error;
+      return true;
+    }
   }
 
   static {
@@ -180,10 +229,10 @@ class Registers {
       Object.defineProperty(Registers.prototype, name, {
         enumerable: true,
         get(this: Registers): bigint {
-          return this.#access.read(id);
+          return this.#read(id);
         },
         set(this: Registers, value: unknown) {
-          this.#access.write(id, `armRegs.${name}`, value);
+          this.#write(id, `armRegs.${name}`, value);
         },
       });
     }

@@ -136,10 +136,13 @@ export interface SystemEventExit {
   readonly data: readonly bigint[];
 }
 
-/** A hypercall that user space asked to see (`KVM_EXIT_HYPERCALL`). Unanswered it returns 0. */
+/**
+ * A hypercall that user space asked to see (`KVM_EXIT_HYPERCALL`). Unanswered it returns 0. On aarch64 it is an SMC or HVC
+ * that the machine's filter forwards: arguments and answer are in `vcpu.armRegs`, from `x0` on, and `reply()` does nothing.
+ */
 export interface HypercallExit {
   readonly kind: 'hypercall';
-  /** The hypercall's number, `rax`. */
+  /** The hypercall's number: `rax`; on aarch64 the low half of `x0`. */
   readonly nr: bigint;
   /** Six arguments. */
   readonly args: readonly bigint[];
@@ -319,7 +322,7 @@ export interface AnswerMap {
   ioIn: number | Uint8Array;
   /** The value, or `size` bytes. */
   mmioRead: number | bigint | Uint8Array;
-  /** What the guest finds in `rax`. */
+  /** What the guest finds in `rax`, on x86_64. */
   hypercall: bigint | number;
   /** What the guest reads. */
   x86Rdmsr: bigint | number;

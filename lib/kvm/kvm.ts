@@ -1,10 +1,11 @@
 import { only } from '../internal/architecture.ts';
-import { integer, options as checkOptions, string } from '../internal/check.ts';
+import { boolean, integer, options as checkOptions, string } from '../internal/check.ts';
 import { invalidArgValue } from '../internal/errors.ts';
 import { KEY } from '../internal/illegal.ts';
+import { kvmOfArm64 } from '../internal/native-arm64.ts';
 import { native, type NativeKvm } from '../internal/native.ts';
 import { cpuidEntries, type CpuidEntry } from './cpuid.ts';
-import { readMsrs, type MsrEntry } from './msr.ts';
+import { msrPlace, readMsrs, type MsrEntry } from './msr.ts';
 import { Vm } from './vm.ts';
 
 /**
@@ -24,17 +25,24 @@ export class Kvm implements Disposable {
   /**
    * Opens the device.
    *
-   * @param options - `path`: the device, `/dev/kvm` by default.
+   * @param options - `path`: the device, `/dev/kvm` by default. `closeOnExec`: whether programs that this process starts
+   * are kept from the descriptor; true by default.
    * @throws `ERR_KVM_UNAVAILABLE` when there is none, `ERR_KVM_PERMISSION` when you may not open it.
    * @throws `ERR_KVM_API_VERSION` when it does not speak version 12, which all kernels since 2.6.22 do.
    * @throws `ERR_KVM_PLATFORM` when this package has no native addon for the platform.
    */
-  constructor(options?: { path?: string }) {
-    const { path = '/dev/kvm' } = checkOptions('options', options, ['path']);
+  constructor(options?: { path?: string; closeOnExec?: boolean }) {
+    const given = checkOptions('options', options, ['path', 'closeOnExec']);
+    const { path = '/dev/kvm', closeOnExec = true } = given;
     const checked = string('options.path', path);
     if (checked === '' || checked.includes('\0'))
       throw invalidArgValue('options.path', path, 'must be a path');
-    this.#native = new (native().NativeKvm)(checked);
+    this.#native = new (native().NativeKvm)(checked, boolean('options.closeOnExec', closeOnExec));
+  }
+
+  /** The descriptor's number, for use with other interfaces of the kernel. @throws `ERR_KVM_CLOSED` */
+  get fd(): number {
+    return this.#native.fd();
   }
 
   /**
@@ -96,6 +104,37 @@ export class Kvm implements Disposable {
   }
 
   /**
+   * The largest size of a guest-physical address in bits (`KVM_CAP_ARM_VM_IPA_SIZE`): the largest `type` that
+   * {@link createVm} takes on aarch64. 0 where the host has 40 bits, and nothing else.
+   *
+   * @throws `ERR_KVM_UNSUPPORTED` on x86_64, `ERR_KVM_CLOSED`
+   */
+  getHostIpaLimit(): number {
+    only('arm64', 'KVM_CAP_ARM_VM_IPA_SIZE');
+    return kvmOfArm64(this.#native).armLimits()[0]!;
+  }
+
+  /**
+   * How many hardware breakpoints a debugger can set in a guest (`KVM_CAP_GUEST_DEBUG_HW_BPS`).
+   *
+   * @throws `ERR_KVM_UNSUPPORTED` on x86_64, which has four; `ERR_KVM_CLOSED`
+   */
+  getGuestDebugHwBps(): number {
+    only('arm64', 'KVM_CAP_GUEST_DEBUG_HW_BPS');
+    return kvmOfArm64(this.#native).armLimits()[1]!;
+  }
+
+  /**
+   * How many watchpoints a debugger can set in a guest (`KVM_CAP_GUEST_DEBUG_HW_WPS`).
+   *
+   * @throws `ERR_KVM_UNSUPPORTED` on x86_64, `ERR_KVM_CLOSED`
+   */
+  getGuestDebugHwWps(): number {
+    only('arm64', 'KVM_CAP_GUEST_DEBUG_HW_WPS');
+    return kvmOfArm64(this.#native).armLimits()[2]!;
+  }
+
+  /**
    * The CPUID leaves that host and KVM support (`KVM_GET_SUPPORTED_CPUID`).
    *
    * @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL`
@@ -113,6 +152,18 @@ export class Kvm implements Disposable {
   getEmulatedCpuid(): CpuidEntry[] {
     only('x64', 'KVM_GET_EMULATED_CPUID');
     return cpuidEntries(this.#native.cpuid(true));
+  }
+
+  /**
+   * The CPUID leaves of a Hyper-V that KVM can emulate (`KVM_GET_SUPPORTED_HV_CPUID`), for a guest that expects one: add
+   * them to those of `setCpuid2()`. Its interrupt controller is enabled by `vcpu.enableCap(Cap.HypervSynic2)`; hypercalls
+   * that KVM does not know are `hyperv` exits.
+   *
+   * @throws `ERR_KVM_UNSUPPORTED` without {@link Cap.SysHypervCpuid}; `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
+   */
+  getSupportedHvCpuid(): CpuidEntry[] {
+    only('x64', 'KVM_GET_SUPPORTED_HV_CPUID');
+    return cpuidEntries(this.#native.hypervCpuid());
   }
 
   /** The MSRs that belong to a vCPU's state (`KVM_GET_MSR_INDEX_LIST`). @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
@@ -135,18 +186,35 @@ export class Kvm implements Disposable {
    */
   getMsrs(indices: readonly number[]): MsrEntry[] {
     only('x64', 'KVM_GET_MSRS');
-    return readMsrs(indices, (list, target) => this.#native.msrs(list, target));
+    return readMsrs(indices, (size) => msrPlace(size, (target) => this.#native.msrs(target)));
   }
 
   /**
    * Makes a virtual machine (`KVM_CREATE_VM`).
    *
-   * @param options - `type`: the kernel's machine type, 0 by default, the only one on most hosts.
+   * @param options - `type`: the kernel's machine type, 0 by default, the only one on most hosts. On aarch64 it is the
+   *   size of guest-physical addresses in bits, 32 to {@link getHostIpaLimit}; 0 means 40.
    * @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
    */
   createVm(options?: { type?: number }): Vm {
     const { type = 0 } = checkOptions('options', options, ['type']);
     return new Vm(KEY, this.#native.createVm(integer('options.type', type, 0)));
+  }
+
+  /**
+   * Takes a machine that somebody else in this process made, by its descriptor, which stays theirs: it is duplicated. The
+   * memory that they gave it is not known here, and stays theirs too.
+   *
+   * @param fd - The descriptor's number, as {@link Vm.fd} gives it.
+   * @example
+   * ```ts
+   * const again = kvm.createVmFromRawFd(vm.fd);
+   * again.close();
+   * ```
+   * @throws `ERR_KVM_DESCRIPTOR` for a descriptor that is none of a machine, or of one of another process; `ERR_KVM_CLOSED`
+   */
+  createVmFromRawFd(fd: number): Vm {
+    return new Vm(KEY, this.#native.createVmFromRawFd(integer('fd', fd, 0, 0x7fff_ffff)));
   }
 
   /** Closes the device. Machines made from it live on. Twice is quiet. */

@@ -52,7 +52,7 @@ export class MemoryRegion implements RegionPlace, Disposable {
 
   /**
    * The indices of the pages (4096 bytes) that were written since the last call: by the guest, if the region logs
-   * dirty pages (`KVM_GET_DIRTY_LOG`), and by the host: `write()`, Rust devices, and every page under a window that
+   * dirty pages (`KVM_GET_DIRTY_LOG`, or the dirty rings), and by the host: `write()`, Rust devices, and every page under a window that
    * lives and is not read-only.
    *
    * @param options - `reset: false` keeps the record, so that the next call returns the same pages and more.
@@ -69,7 +69,7 @@ export class MemoryRegion implements RegionPlace, Disposable {
   dirtyPages(options?: { reset?: boolean }): number[] {
     const { reset = true } = checkOptions('options', options, ['reset']);
     const record = boolean('options.reset', reset);
-    return this.#vm.dirtyPages(this.#unmapped ? 0xffff_ffff : this.#place.slot, record);
+    return [...this.#vm.dirtyPages(this.#unmapped ? 0xffff_ffff : this.#place.slot, record)];
   }
 
   /** Takes the region from the guest. Its bytes are gone, and windows of it become empty. Twice is quiet. */

@@ -15,6 +15,7 @@ import { invalidArgType, invalidArgValue } from '../internal/errors.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import type { NativeVm } from '../internal/native.ts';
 import type { ViewSet } from '../internal/view-set.ts';
+import { nativeGuestMemfd, type GuestMemfd } from './guest-memfd.ts';
 import { MemoryRegion } from './memory-region.ts';
 
 /** Where a region's bytes come from: fresh memory, or a file of the host. */
@@ -52,6 +53,13 @@ export interface MapOptions {
   hugePages?: boolean;
   /** KVM's number for the region. Default: the lowest free one. */
   slot?: number;
+  /**
+   * Private memory as the region's other side (`KVM_SET_USER_MEMORY_REGION2`): `vm.setMemoryAttributes()` says which side
+   * the guest sees. Needs {@link Cap.GuestMemfd}.
+   */
+  guestMemfd?: GuestMemfd;
+  /** Where in the private memory the region begins, in bytes: a multiple of 4096, 0 by default. */
+  guestMemfdOffset?: number;
 }
 
 const PAGE = 4096;
@@ -70,6 +78,8 @@ const KEYS = [
   'logDirtyPages',
   'hugePages',
   'slot',
+  'guestMemfd',
+  'guestMemfdOffset',
 ] as const;
 
 /**
@@ -104,6 +114,7 @@ export class GuestMemory {
    * ```
    * @throws `ERR_KVM_MEMORY_OVERLAP` when the addresses or the slot are taken.
    * @throws `ERR_KVM_MEMORY` when the file cannot be mapped or the host has no room.
+   * @throws `ERR_KVM_UNSUPPORTED` for private memory on a host without it; `ERR_KVM_MEMORY_BOUNDS` when it is too short.
    * @throws `ERR_KVM_NO_SLOTS`, `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
    * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_VALUE`
    */
@@ -119,6 +130,12 @@ export class GuestMemory {
     const hugePages = boolean('options.hugePages', given.hugePages ?? false);
     const { memfd, path, offset } = checkBacking(given.backing ?? 'anonymous');
     const shared = boolean('options.shared', given.shared ?? false);
+    const memfdPart =
+      given.guestMemfd === undefined ? undefined : nativeGuestMemfd('options.guestMemfd', given.guestMemfd);
+    const partOffset = aligned(
+      'options.guestMemfdOffset',
+      checkAddress('options.guestMemfdOffset', given.guestMemfdOffset ?? 0),
+    );
     const slot = this.#vm.mapMemory(
       given.slot === undefined ? -1 : integer('options.slot', given.slot, 0, 0x7fff),
       guestAddress,
@@ -130,6 +147,8 @@ export class GuestMemory {
         (hugePages ? 16 : 0),
       path,
       offset,
+      memfdPart,
+      partOffset,
     );
     const place = { slot, guestAddress, size, readOnly, logDirtyPages };
     const region = new MemoryRegion(KEY, this.#vm, this.#views, place, () => this.#regions.delete(slot));

@@ -27,7 +27,7 @@ export function nativeModel(device: object): NativeDeviceModel | undefined {
 }
 
 /** @internal Lets go of a device's interrupt and its descriptor, which otherwise lives as long as the device. */
-export function disconnect(device: Serial): void {
+export function disconnect(device: Serial | Pl031): void {
   modelOf(device).disconnect();
 }
 
@@ -378,6 +378,28 @@ export class Cmos extends RustDevice {
     const { memorySize = 0, time } = checkOptions('options', options, ['memorySize', 'time']);
     const size = integer('options.memorySize', memorySize, 0, 2 ** 52);
     super(KEY, native().NativeDeviceModel.cmos(size, time === undefined ? undefined : seconds(time)));
+  }
+}
+
+/**
+ * The PL031 clock of aarch64's machines, for a page of addresses (Arm DDI 0224). Its alarm is an interrupt.
+ *
+ * @example
+ * ```ts
+ * const clock = new Pl031({ time: new Date('2026-01-01T00:00:00Z') });
+ * clock.read(0, 4); // 1767225600
+ * ```
+ */
+export class Pl031 extends RustDevice {
+  /**
+   * @param options - `time` stops the clock there; by default it shows the host's. `interrupt` is signalled by the alarm.
+   * @throws `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`; `ERR_KVM_CLOSED` for an event that is closed
+   */
+  constructor(options?: { time?: Date; interrupt?: EventFd }) {
+    const { time, interrupt } = checkOptions('options', options, ['time', 'interrupt']);
+    const event = interrupt === undefined ? undefined : nativeEventFd('options.interrupt', interrupt);
+    const fixed = time === undefined ? undefined : seconds(time);
+    super(KEY, native().NativeDeviceModel.pl031(fixed, event));
   }
 }
 

@@ -40,7 +40,7 @@ export abstract class VcpuArm64 extends VcpuX86 {
     only('arm64', 'Vcpu.armRegs');
     return (this.#registers ??= makeArmRegisters(KEY, {
       read: (id) => readOneReg(this.#access, id),
-      write: (id, name, value) => writeOneReg(this.#access, id, name, value),
+      write: (id, name, value, width) => writeOneReg(this.#access, id, name, value, width),
     }));
   }
 

@@ -3,6 +3,9 @@ import { checkKey } from '../internal/illegal.ts';
 import { readOneReg, writeOneReg } from '../internal/one-reg.ts';
 import type { VcpuAccess } from '../internal/vcpu-access.ts';
 
+/** Most that a processor has; on aarch64 the host may have fewer. */
+const BREAKPOINTS = process.arch === 'arm64' ? 16 : 4;
+
 /** The state of a vCPU that every architecture has. `Vcpu` is made of it. */
 export abstract class VcpuState {
   readonly #access: VcpuAccess;
@@ -11,6 +14,12 @@ export abstract class VcpuState {
   constructor(key: symbol, access: VcpuAccess) {
     checkKey(key);
     this.#access = access;
+  }
+
+  /** The number of the vCPU's descriptor, for use with other interfaces of the kernel or `vm.createVcpuFromRawFd()`. @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
+  get fd(): number {
+    this.#access.checkState();
+    return this.#access.native.fd();
   }
 
   /** What the vCPU waits for, `KVM_MP_STATE_*` (`KVM_GET_MP_STATE`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
@@ -27,16 +36,19 @@ export abstract class VcpuState {
   }
 
   /**
-   * Single step and hardware breakpoints: the guest stops with `debug` exits (`KVM_SET_GUEST_DEBUG`).
+   * Single step and hardware breakpoints: the guest stops with `debug` exits, on aarch64 with `armDebug`
+   * (`KVM_SET_GUEST_DEBUG`).
    *
-   * @param options - `hardwareBreakpoints`: up to four linear addresses. Both off by default.
+   * @param options - `hardwareBreakpoints`: up to four linear addresses; on aarch64 as many as
+   *   `kvm.getGuestDebugHwBps()` says. Both off by default.
    * @example
    * ```ts
    * vcpu.setGuestDebug({ singleStep: true });
    * const exit = vcpu.step();
    * if (exit.kind === 'debug') console.log(exit.pc);
    * ```
-   * @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`
+   * @throws `ERR_KVM_UNSUPPORTED` for more breakpoints than the host's processor has; `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`,
+   * `ERR_KVM_CLOSED`
    */
   setGuestDebug(options?: {
     singleStep?: boolean;
@@ -45,7 +57,7 @@ export abstract class VcpuState {
     this.#access.checkState();
     const given = checkOptions('options', options, ['singleStep', 'hardwareBreakpoints']);
     const step = boolean('options.singleStep', given.singleStep ?? false);
-    const list = elements('options.hardwareBreakpoints', given.hardwareBreakpoints ?? [], 4);
+    const list = elements('options.hardwareBreakpoints', given.hardwareBreakpoints ?? [], BREAKPOINTS);
     const addresses = list.map((at, index) => u64(`options.hardwareBreakpoints[${index}]`, at));
     this.#access.change(() => this.#access.native.setGuestDebug(step, addresses));
   }

@@ -1,23 +1,27 @@
-import { VCPU_STATE } from '../generated/state-kinds.ts';
+import { CONTROL } from '../generated/control-page.ts';
+import { EXCHANGE, VCPU_STATE } from '../generated/state-kinds.ts';
 import { kvmRegs, kvmSregs, type KvmSregs as Sregs } from '../generated/structs.ts';
 import { only } from '../internal/architecture.ts';
-import { bytes as checkBytes, object } from '../internal/check.ts';
+import { integer, object } from '../internal/check.ts';
 import { KEY } from '../internal/illegal.ts';
-import { decode, preparePatch, type Patch } from '../internal/structs.ts';
+import { patchState, readState, writeBlob } from '../internal/state-structs.ts';
+import { preparePatch, type Patch } from '../internal/structs.ts';
 import type { VcpuAccess } from '../internal/vcpu-access.ts';
-import { cpuidEntries, cpuidNumbers, type CpuidEntry } from './cpuid.ts';
+import { CPUID_NUMBERS, cpuidEntries, cpuidNumbers, type CpuidEntry } from './cpuid.ts';
 import type { CpuidSource } from './cpuid-table.ts';
-import { msrBytes, readMsrs, type MsrEntry } from './msr.ts';
+import { msrBytes, msrPlace, readMsrs, type MsrEntry } from './msr.ts';
 import { makeRegisterView, type RegisterView, type Regs } from './registers.ts';
-import { VcpuState } from './vcpu-state.ts';
+import { VcpuX86Extended } from './vcpu-x86-extended.ts';
 
 export type { Sregs };
 
 /** `struct kvm_lapic_state`: KVM_APIC_REG_SIZE. */
 const LAPIC_SIZE = 0x400;
+/** `KVM_MAX_CPUID_ENTRIES` of the kernel. */
+const MAX_CPUID_ENTRIES = 256;
 
 /** The state of a vCPU that only x86_64 has. `Vcpu` is made of it; elsewhere its methods throw `ERR_KVM_UNSUPPORTED`. */
-export abstract class VcpuX86 extends VcpuState {
+export abstract class VcpuX86 extends VcpuX86Extended {
   readonly #access: VcpuAccess;
   #regs: RegisterView | undefined;
 
@@ -57,7 +61,7 @@ export abstract class VcpuX86 extends VcpuState {
     only('x64', 'KVM_GET_REGS');
     this.#access.checkState();
     this.#access.runner.registers.load(this.#access.runner.handling);
-    return decode(kvmRegs, this.#access.runner.registers.bytes);
+    return this.#access.runner.registers.all();
   }
 
   /**
@@ -87,10 +91,7 @@ export abstract class VcpuX86 extends VcpuState {
   /** The special registers (`KVM_GET_SREGS`). @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_TRANSFERRED` */
   getSregs(): Sregs {
     only('x64', 'KVM_GET_SREGS');
-    this.#access.checkState();
-    const target = new Uint8Array(kvmSregs.size);
-    this.#access.native.getState(VCPU_STATE.sregs, target);
-    return decode(kvmSregs, target);
+    return readState(this.#access, kvmSregs, VCPU_STATE.sregs);
   }
 
   /**
@@ -104,14 +105,7 @@ export abstract class VcpuX86 extends VcpuState {
    */
   setSregs(sregs: Patch<Sregs>): void {
     only('x64', 'KVM_SET_SREGS');
-    this.#access.checkState();
-    const patch = preparePatch(kvmSregs, object('sregs', sregs) as Patch<Sregs>, 'sregs');
-    this.#access.change(() => {
-      const bytes = new Uint8Array(kvmSregs.size);
-      this.#access.native.getState(VCPU_STATE.sregs, bytes);
-      patch(bytes);
-      this.#access.native.setState(VCPU_STATE.sregs, bytes);
-    });
+    patchState(this.#access, kvmSregs, VCPU_STATE.sregs, 'sregs', sregs);
   }
 
   /** The CPUID leaves that the guest sees (`KVM_GET_CPUID2`). @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL` */
@@ -121,11 +115,12 @@ export abstract class VcpuX86 extends VcpuState {
     return cpuidEntries(this.#access.native.getCpuid2());
   }
 
-  /** Sets the CPUID leaves (`KVM_SET_CPUID2`); do it before the first run. @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
+  /** Sets the CPUID leaves (`KVM_SET_CPUID2`), 256 at most; do it before the first run. @throws `ERR_OUT_OF_RANGE` for more; `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
   setCpuid2(entries: CpuidSource): void {
     only('x64', 'KVM_SET_CPUID2');
     this.#access.checkState();
     const numbers = cpuidNumbers('entries', entries);
+    integer('entries.length', numbers.length / CPUID_NUMBERS, 0, MAX_CPUID_ENTRIES);
     this.#access.change(() => this.#access.native.setCpuid2(numbers));
   }
 
@@ -133,7 +128,15 @@ export abstract class VcpuX86 extends VcpuState {
   getMsrs(indices: readonly number[]): MsrEntry[] {
     only('x64', 'KVM_GET_MSRS');
     this.#access.checkState();
-    return readMsrs(indices, (list, target) => this.#access.native.getMsrs(list, target));
+    return readMsrs(indices, (size) => this.#msrPlace(size));
+  }
+
+  /** Where a few MSRs change hands, or many. */
+  #msrPlace(size: number): ReturnType<typeof msrPlace> {
+    const { native, runner } = this.#access;
+    if (size > CONTROL.exchange.size) return msrPlace(size, (target) => native.getMsrs(target));
+    const { data: view, exchange: from } = runner.view;
+    return { view, from, fill: () => runner.exchange(EXCHANGE.GET_MSRS | (size << 16)) };
   }
 
   /** Writes MSRs (`KVM_SET_MSRS`); those before a refused one are set. @throws As {@link getMsrs}. */
@@ -160,22 +163,6 @@ export abstract class VcpuX86 extends VcpuState {
   /** Sets the registers of the local APIC (`KVM_SET_LAPIC`). @throws `ERR_KVM_STATE` for a wrong size; as {@link getLapic} */
   setLapic(state: ArrayBufferView | ArrayBufferLike): void {
     only('x64', 'KVM_SET_LAPIC');
-    this.#access.checkState();
-    const copy = Uint8Array.from(checkBytes('state', state));
-    this.#access.change(() => this.#access.native.setState(VCPU_STATE.lapic, copy));
-  }
-
-  /** How fast the guest's time stamp counter runs, in kHz (`KVM_GET_TSC_KHZ`). @throws `ERR_KVM_IOCTL` where the host's is not constant; `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
-  getTscKhz(): number {
-    only('x64', 'KVM_GET_TSC_KHZ');
-    this.#access.checkState();
-    return this.#access.native.getTscKhz();
-  }
-
-  /** Queues a non-maskable interrupt (`KVM_NMI`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED` */
-  nmi(): void {
-    only('x64', 'KVM_NMI');
-    this.#access.checkState();
-    this.#access.change(() => this.#access.native.nmi());
+    writeBlob(this.#access, VCPU_STATE.lapic, state);
   }
 }

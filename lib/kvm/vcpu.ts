@@ -27,7 +27,7 @@ import type { AsyncHandlers, Handlers, RunResult } from './handlers.ts';
 import { KickHandle, tokenNumbers, type VcpuToken } from './kick.ts';
 import type { BackgroundOptions, RunOptions, SlicedOptions, StepInterruption } from './run-options.ts';
 import type { VcpuStats } from './stats.ts';
-import { VcpuArm64 } from './vcpu-arm64.ts';
+import { VcpuExtras } from './vcpu-extras.ts';
 import type { Vm } from './vm.ts';
 
 /**
@@ -43,7 +43,7 @@ import type { Vm } from './vm.ts';
  * const end = vcpu.run({ ioOut: (exit) => console.log(exit.value) }, { timeoutMs: 1000 });
  * ```
  */
-export class Vcpu extends VcpuArm64 implements Disposable {
+export class Vcpu extends VcpuExtras implements Disposable {
   /** The APIC id. */
   readonly id: number;
   /** The machine. */

@@ -10,6 +10,7 @@ import { invalidArgValue } from '../internal/errors.ts';
 import { checkKey } from '../internal/illegal.ts';
 import type { NativeVm } from '../internal/native.ts';
 import { nativeEventFd, type EventFd } from './event-fd.ts';
+import { routeNumbers, type GsiRoute } from './gsi-routing.ts';
 
 /** A guest write that an ioeventfd takes. */
 export type IoEventAddress =
@@ -70,6 +71,25 @@ export abstract class VmInterrupts {
    */
   setIrqLine(irq: number, active: boolean): void {
     this.#native.setIrqLine(integer('irq', irq, 0, 0xffff_ffff), boolean('active', active));
+  }
+
+  /**
+   * Says where interrupt lines lead (`KVM_SET_GSI_ROUTING`). It replaces all routes: those that a machine of x86_64 begins
+   * with are {@link pcGsiRoutes}.
+   *
+   * @example A line of its own for a message-signalled interrupt, which an event then raises:
+   * ```ts
+   * vm.createIrqChip();
+   * const msi = { type: 'msi', gsi: 24, addressLow: 0xfee0_0000, data: 0x30 } as const;
+   * vm.setGsiRouting([...pcGsiRoutes(), msi]);
+   * const interrupt = new EventFd();
+   * vm.registerIrqfd(interrupt, 24);
+   * ```
+   * @throws `ERR_KVM_IOCTL` with `EINVAL` without interrupt controllers, or for a route that leads nowhere;
+   * `ERR_KVM_UNSUPPORTED`, `ERR_KVM_CLOSED`
+   */
+  setGsiRouting(routes: readonly GsiRoute[]): void {
+    this.#native.setGsiRouting(routeNumbers('routes', routes));
   }
 
   /**

@@ -16,7 +16,7 @@ import {
 } from '../internal/check.ts';
 import type { NativeVm } from '../internal/native.ts';
 import { decode, encode, type Patch } from '../internal/structs.ts';
-import { VmInterrupts } from './vm-interrupts.ts';
+import { VmX86Features } from './vm-x86-features.ts';
 
 export type { ClockData, Pit2State };
 
@@ -24,7 +24,7 @@ export type { ClockData, Pit2State };
 const IRQCHIP_SIZE = 520;
 
 /** What only machines of x86_64 have. `Vm` is made of it; elsewhere its methods throw `ERR_KVM_UNSUPPORTED`. */
-export abstract class VmX86 extends VmInterrupts {
+export abstract class VmX86 extends VmX86Features {
   readonly #native: NativeVm;
 
   /** @internal */
@@ -46,9 +46,9 @@ export abstract class VmX86 extends VmInterrupts {
   }
 
   /**
-   * Makes the in-kernel timer, an 8254 (`KVM_CREATE_PIT2`). Needs the interrupt controllers.
+   * Makes the in-kernel timer, an 8254 (`KVM_CREATE_PIT2`). Needs the interrupt controllers of `createIrqChip()`.
    *
-   * @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
+   * @throws `ERR_KVM_IOCTL` (`ENOENT` without the controllers, `EEXIST` the second time), `ERR_KVM_CLOSED`
    */
   createPit2(options?: { speakerDummy?: boolean }): void {
     only('x64', 'KVM_CREATE_PIT2');
@@ -89,13 +89,29 @@ export abstract class VmX86 extends VmInterrupts {
     this.#native.setState(VM_STATE.pit2, 0, target);
   }
 
-  /** The machine's clock (`KVM_GET_CLOCK`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED` */
+  /**
+   * The machine's clock, that of kvmclock in the guest (`KVM_GET_CLOCK`). `flags` says what the host told: 2
+   * (`KVM_CLOCK_TSC_STABLE`), all vCPUs see one clock that follows their counters; 4 (`KVM_CLOCK_REALTIME`), `realtime` is the
+   * host's time at that very moment; 8 (`KVM_CLOCK_HOST_TSC`), `hostTsc` its counter.
+   *
+   * @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
+   */
   getClock(): ClockData {
     only('x64', 'KVM_GET_CLOCK');
     return decode(kvmClockData, this.#structBytes(VM_STATE.clock, kvmClockData.size));
   }
 
-  /** Sets the machine's clock (`KVM_SET_CLOCK`). @throws `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED` */
+  /**
+   * Sets the machine's clock (`KVM_SET_CLOCK`). With bit 4 in `flags` and the `realtime` of {@link getClock} KVM adds the
+   * time that has passed since: for a guest that shall notice that it was away.
+   *
+   * @example A clock that goes on as if nothing had happened:
+   * ```ts
+   * const { clock } = vm.getClock();
+   * vm.setClock({ clock });
+   * ```
+   * @throws `ERR_KVM_IOCTL` with `EINVAL` for other flags; `ERR_KVM_CLOSED`
+   */
   setClock(clock: Patch<ClockData>): void {
     only('x64', 'KVM_SET_CLOCK');
     this.#native.checkOpen();

@@ -9,7 +9,7 @@ import { ViewSet } from '../internal/view-set.ts';
 import { Bus } from './bus.ts';
 import { GuestMemory } from './memory.ts';
 import { Vcpu } from './vcpu.ts';
-import { VmArm64 } from './vm-arm64.ts';
+import { VmExtras } from './vm-extras.ts';
 
 /** Whether KVM keeps the registers in the shared page. */
 let hasSyncRegs: boolean | undefined;
@@ -24,7 +24,7 @@ let hasSyncRegs: boolean | undefined;
  * const vcpu = vm.createVcpu();
  * ```
  */
-export class Vm extends VmArm64 implements Disposable {
+export class Vm extends VmExtras implements Disposable {
   /** The guest's memory. */
   readonly memory: GuestMemory;
   /** The ports of x86. */
@@ -62,6 +62,18 @@ export class Vm extends VmArm64 implements Disposable {
    */
   createVcpu(id: number = this.#freeId()): Vcpu {
     return this.#enter(this.#native.createVcpu(integer('id', id, 0, 0xffff_ffff)));
+  }
+
+  /**
+   * Takes a vCPU of this machine that somebody else in this process made, by its descriptor, which stays theirs: it is
+   * duplicated. Whether it is a vCPU of this machine KVM does not say. Only one of its users may use it at a time: the
+   * others would wait in the kernel.
+   *
+   * @param fd - The descriptor's number, as {@link Vcpu.fd} gives it.
+   * @throws `ERR_KVM_DESCRIPTOR` for a descriptor that is none of a vCPU; `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
+   */
+  createVcpuFromRawFd(fd: number): Vcpu {
+    return this.#enter(this.#native.createVcpuFromRawFd(integer('fd', fd, 0, 0x7fff_ffff)));
   }
 
   #freeId(): number {
@@ -119,17 +131,6 @@ export class Vm extends VmArm64 implements Disposable {
    */
   setEmptyBus(empty: boolean): void {
     this.#native.setEmptyBus(boolean('empty', empty));
-  }
-
-  /**
-   * KVM's own log of the pages that the guest wrote, one bit a page; the call clears it (`KVM_GET_DIRTY_LOG`). For the
-   * host's writes as well, see `MemoryRegion.dirtyPages`.
-   *
-   * @throws `ERR_KVM_IOCTL` with `ENOENT` for a slot that keeps no log; `ERR_KVM_CLOSED`
-   */
-  getDirtyLog(slot: number): BigUint64Array {
-    const words = this.#native.dirtyLog(integer('slot', slot, 0, 0x7fff));
-    return new BigUint64Array(Uint32Array.from(words).buffer);
   }
 
   /**

@@ -92,11 +92,11 @@ export function checkTestNames(root) {
     .filter((path) => /\.test[-.]?\w*\.\w+$/.test(path))
     .filter(
       (path) =>
-        !/^__test__\/(?:unit|kvm|linux|stress|package)\/.*\.test\.ts$/.test(path) &&
+        !/^__test__\/(?:unit|kvm|linux|aarch64|stress|package)\/.*\.test\.ts$/.test(path) &&
         !/^__test__\/types\/.*\.test-d\.ts$/.test(path),
     )
     .map(
       (path) =>
-        `${path}: no runner finds this; tests are __test__/{unit,kvm,linux,stress,package}/**/*.test.ts and __test__/types/**/*.test-d.ts`,
+        `${path}: no runner finds this; tests are __test__/{unit,kvm,linux,aarch64,stress,package}/**/*.test.ts and __test__/types/**/*.test-d.ts`,
     );
 }

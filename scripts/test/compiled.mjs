@@ -1,11 +1,9 @@
 // The tests as plain JavaScript: what an emulated processor would spend minutes on, this machine does in a second.
-// .cache/compiled looks like the checkout, but for the sources, which are compiled there.
+// A folder in .cache looks like the checkout, but for the sources, which are compiled there.
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, stampDirectory } from '../shared/paths.mjs';
 import { run } from '../shared/process.mjs';
-
-const folder = join(stampDirectory, 'compiled');
 
 /** What tsc makes, or what would lead in circles; the rest is linked. */
 const own = new Set(['.cache', '.git', '__test__', 'ava.config.mjs', 'lib', 'tsconfig.json']);
@@ -16,13 +14,15 @@ export default { files: ['__test__/**/*.test.js'], workerThreads: false, concurr
 
 /**
  * Compiles sources and tests. What is wrong with their types is another phase's to say: here they are only translated.
+ * @param {string} [name] of the folder: phases that may run at the same time have one each
  * @returns {Promise<{ folder: string } | { failure: string }>}
  */
-export async function compileTests() {
+export async function compileTests(name = 'compiled') {
+  const folder = join(stampDirectory, name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const name of readdirSync(root)) {
-    if (!own.has(name)) symlinkSync(join(root, name), join(folder, name));
+  for (const entry of readdirSync(root)) {
+    if (!own.has(entry)) symlinkSync(join(root, entry), join(folder, entry));
   }
   writeFileSync(join(folder, 'ava.config.mjs'), config);
   const project = join(folder, 'tsconfig.json');
@@ -42,4 +42,21 @@ export async function compileTests() {
   writeFileSync(project, JSON.stringify(settings));
   const compiled = await run('tsc', ['--project', project], { quiet: true });
   return compiled.ok ? { folder } : { failure: `tsc: ${compiled.output.trim() || compiled.ending}` };
+}
+
+/**
+ * Makes test files that run the tests of others, so that these need no process each: to start Node takes an emulated
+ * processor seconds. Titles must differ between them all, or ava says so.
+ * @param {string} folder of compiled tests
+ * @param {readonly string[]} files in it
+ * @param {number} count how many are made
+ * @returns {string[]} them
+ */
+export function bundleTests(folder, files, count) {
+  return Array.from({ length: count }, (_, index) => {
+    const bundle = join('__test__', `bundle-${index + 1}.test.js`);
+    const part = files.filter((__, at) => at % count === index);
+    writeFileSync(join(folder, bundle), part.map((file) => `import '../${file}';\n`).join(''));
+    return bundle;
+  });
 }

@@ -1,5 +1,6 @@
 // The phases of npm test, in the order they run: what fails soonest and costs least comes first. The lint comes after
 // the build, because it looks at types and those of the addon are made there.
+import { aarch64 } from './aarch64.mjs';
 import { ava, node24 } from './ava.mjs';
 import { build } from './build.mjs';
 import { docs } from './docs.mjs';
@@ -32,6 +33,7 @@ export const phases = [
   ava,
   node24,
   linux,
+  aarch64,
   packageTests,
   docs,
 ];

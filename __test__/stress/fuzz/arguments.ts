@@ -1,6 +1,10 @@
 /** What each public member takes when somebody means it; the tests then spoil it. */
 import * as fc from 'fast-check';
 import { Cap } from 'vmhatch';
+import { arm64Vcpu, arm64Vm } from './arguments-arm64.ts';
+import { binaryStats, extrasVcpu, extrasVm } from './arguments-extras.ts';
+import { descriptor, kvmDevice, x86Vcpu, x86Vm } from './arguments-x86.ts';
+import { address, capability, data, flag, length, page, segment, u32, u64, u8 } from './basics.ts';
 import { act, action, hostile } from './hostile.ts';
 import { from, listOf, oneOf, recipe, values, type Recipe } from './recipe.ts';
 import { fields } from './record.ts';
@@ -9,16 +13,7 @@ import { CallersOwnError } from './verdict.ts';
 
 type Args = readonly fc.Arbitrary<Recipe>[];
 
-const address = oneOf(0, 0x1000, 0x1ffe, 0x7fff, 0x8000, 0x10_0000, 0x10_1fff, 0x20_0000, 2 ** 52 - 1);
-const page = oneOf(0, 0x1000, 0x20_0000, 0x30_0000, 0x40_0000, 2 ** 40, 2 ** 52 - 4096);
-const length = oneOf(0, 1, 2, 8, 4096, 4097, 0x8000, 2 ** 31, 2 ** 52);
-const u8 = values(fc.integer({ min: 0, max: 255 }));
-const u32 = values(fc.integer({ min: 0, max: 0xffff_ffff }));
-const u64 = values(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }));
-const flag = oneOf(true, false);
-const data = values(fc.uint8Array({ maxLength: 64 }));
 const eventFd = from('eventFd', (world) => world.eventFd);
-const capability = fc.oneof(values(fc.constantFrom(...Object.values(Cap))), u32);
 const msr = oneOf(0x10, 0x1b, 0xc000_0080, 0x174, 0xffff_ffff, 0x8b);
 const timeout = oneOf(0, 0.5, 1, 2);
 const state = fields({
@@ -35,19 +30,13 @@ const cpuidEntry = fields({
   ecx: u32,
   edx: u32,
 });
-const segment = fields({
-  base: u64,
-  limit: u32,
-  selector: oneOf(0, 8, 0xffff),
-  type: oneOf(3, 11, 15),
-  present: oneOf(0, 1),
-  dpl: oneOf(0, 3),
-  db: oneOf(0, 1),
-  s: oneOf(0, 1),
-  l: oneOf(0, 1),
-  g: oneOf(0, 1),
-});
-
+const cpuidLeaf = oneOf(0, 1, 7, 0xb, 0xd, 0x4000_0001, 0x8000_0000, 0x8000_0001, 0xffff_ffff);
+const cpuidIndex = oneOf(0, 1, 2, 0xffff_ffff);
+const cpuidTable = fc.oneof(
+  listOf(cpuidEntry),
+  from('the table', (world) => world.cpuid),
+);
+const cpuidFeature = oneOf('sse4_2', 'nx', 'avx512_bf16', 'sse4.2');
 /** A state as some device saved it, whole. */
 const savedState = fc.constantFrom(
   recipe("the serial port's state", (world) => world.serial.save()),
@@ -55,6 +44,7 @@ const savedState = fc.constantFrom(
   recipe("the debug exit's state", (world) => world.debugExit.save()),
   recipe("the i8042's state", (world) => world.i8042.save()),
   recipe("the CMOS's state", (world) => world.cmos.save()),
+  recipe("the PL031's state", (world) => world.pl031.save()),
   recipe("the ACPI registers' state", (world) => world.acpiPower.save()),
   recipe("the pvpanic's state", (world) => world.pvpanic.save()),
   recipe("the boot timer's state", (world) => world.bootTimer.save()),
@@ -132,7 +122,8 @@ const printing = { ...rustDevice, ...closable, takeOutput: nothing, listen: [lis
 /** By class, then by member: `new`, methods, `static name`. Accessors take nothing. */
 const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
   Kvm: {
-    new: [fields({ path: oneOf('/dev/kvm', '/dev/null', '/nowhere', '/', '/dev/zero') })],
+    new: [fields({ path: oneOf('/dev/kvm', '/dev/null', '/nowhere', '/', '/dev/zero'), closeOnExec: flag })],
+    createVmFromRawFd: [descriptor],
     checkExtension: [capability],
     checkExtensionInt: [capability],
     getVcpuMmapSize: nothing,
@@ -140,7 +131,11 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
     getMaxVcpus: nothing,
     getMaxVcpuId: nothing,
     getNrMemslots: nothing,
+    getHostIpaLimit: nothing,
+    getGuestDebugHwBps: nothing,
+    getGuestDebugHwWps: nothing,
     getSupportedCpuid: nothing,
+    getSupportedHvCpuid: nothing,
     getEmulatedCpuid: nothing,
     getMsrIndexList: nothing,
     getMsrFeatureIndexList: nothing,
@@ -159,6 +154,9 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
       listOf(fc.oneof(oneOf(1n, 0), u64), 5),
       oneOf(0, 0, 1),
     ],
+    ...arm64Vm,
+    ...x86Vm,
+    ...extrasVm,
     setTssAddress: [page],
     setIdentityMapAddress: [page],
     setEmptyBus: [flag],
@@ -188,7 +186,6 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
         'data',
       ]),
     ],
-    getDirtyLog: [oneOf(0, 1, 2, 0x7fff)],
     ...closable,
   },
   Vcpu: {
@@ -215,9 +212,12 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
       }),
     ],
     getCpuid2: nothing,
-    setCpuid2: [listOf(cpuidEntry)],
+    setCpuid2: [cpuidTable],
     getMsrs: [listOf(msr)],
     setMsrs: [listOf(fields({ index: msr, data: u64 }))],
+    ...arm64Vcpu,
+    ...x86Vcpu,
+    ...extrasVcpu,
     getLapic: nothing,
     setLapic: [values(fc.constantFrom(new Uint8Array(1024), new Uint8Array(8)))],
     getTscKhz: nothing,
@@ -228,6 +228,21 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
     transfer: nothing,
     ...closable,
   },
+  CpuidTable: {
+    new: [cpuidTable],
+    '[Symbol.iterator]': nothing,
+    toJSON: nothing,
+    find: [cpuidLeaf, cpuidIndex],
+    get: [cpuidLeaf, cpuidIndex],
+    set: [cpuidLeaf, fields({ eax: u32, ebx: u32, ecx: u32, edx: u32 }), cpuidIndex],
+    delete: [cpuidLeaf, cpuidIndex],
+    intersect: [cpuidTable],
+    feature: [cpuidFeature],
+    setFeature: [cpuidFeature, flag],
+  },
+  BinaryStats: { new: [hostile, hostile], ...binaryStats },
+  KvmDevice: { ...kvmDevice, ...closable },
+  GuestMemfd: { new: [hostile, hostile, hostile], ...closable },
   GuestMemory: {
     new: [hostile, hostile, hostile],
     map: [
@@ -245,6 +260,11 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
           logDirtyPages: flag,
           hugePages: flag,
           slot: oneOf(0, 5, 6, 0x7fff),
+          guestMemfd: fc.oneof(
+            oneOf(undefined, undefined, undefined),
+            from('private memory', (world) => world.guestMemfd),
+          ),
+          guestMemfdOffset: oneOf(0, 0x1000),
         },
         ['guestAddress', 'size'],
       ),
@@ -311,6 +331,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
   DebugExit: { new: nothing, ...stopping },
   I8042: { new: nothing, ...stopping },
   Cmos: { new: [fields({ memorySize: oneOf(0, 2 ** 30, 2 ** 52), time: values(fc.date()) })], ...rustDevice },
+  Pl031: { new: [fields({ time: values(fc.date()), interrupt: eventFd })], ...rustDevice },
 };
 
 /** The arguments of a member, or undefined when nobody has said what it takes. */

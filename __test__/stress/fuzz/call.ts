@@ -131,6 +131,8 @@ export function begin(call: Call, world: World): Promise<void> | undefined {
     member.kind === 'static' || member.kind === 'constructor'
       ? [classes.get(member.owner)]
       : world.instances(member.owner);
+  // A host that cannot make such an object has nothing to be called.
+  if (instances.length === 0 && foreign === undefined) return undefined;
   const receiver = foreign === undefined ? instances[call.receiver % instances.length] : foreign.make(world);
   const args = call.args.map((one) => one.make(world));
   let value: unknown;

@@ -2,7 +2,10 @@
 import {
   AcpiPower,
   BootTimer,
+  Cap,
   Cmos,
+  DEVICE_TYPE,
+  CpuidTable,
   DebugConsole,
   DebugExit,
   EventFd,
@@ -11,9 +14,12 @@ import {
   Kvm,
   KickHandle,
   KvmError,
+  Pl031,
   PvPanic,
   Serial,
   type Attachment,
+  type GuestMemfd,
+  type KvmDevice,
   type MemoryRegion,
   type Vcpu,
   type VcpuToken,
@@ -68,8 +74,13 @@ const closed = (() => {
   const vcpu = vm.createVcpu();
   const eventFd = new EventFd();
   for (const one of [vm, closedKvm, eventFd]) one.close();
-  return { kvm, closedKvm, vm, region, vcpu, eventFd };
+  return { kvm, kvmVm: kvm.createVm(), closedKvm, vm, region, vcpu, eventFd };
 })();
+
+/** Dirty rings, where the host has them. */
+function enableRings(vm: Vm): void {
+  if (vm.checkExtension(Cap.DirtyLogRingAcqRel)) vm.enableDirtyRing({ entries: 1024 });
+}
 
 /** Live objects by class. */
 export class World {
@@ -78,6 +89,8 @@ export class World {
   readonly #irqChip: boolean;
   #emptyVm: Vm | undefined;
   #transferred: VcpuToken | undefined;
+  #kvmDevice: KvmDevice | undefined;
+  #guestMemfd: GuestMemfd | undefined;
   readonly region: MemoryRegion;
   readonly spareRegion: MemoryRegion;
   readonly vcpu: Vcpu;
@@ -92,7 +105,9 @@ export class World {
   readonly pvpanic = new PvPanic();
   readonly bootTimer = new BootTimer();
   readonly cmos = new Cmos({ time: new Date(0) });
+  readonly pl031 = new Pl031({ time: new Date(0) });
   readonly line = InterruptLine.make(5, () => this.vm);
+  readonly cpuid = new CpuidTable([{ function: 0, index: 0, flags: 0, eax: 7, ebx: 0, ecx: 0, edx: 0 }]);
   /** What calls gave and has to be closed. */
   readonly #made = new Set<{ close(): void }>();
 
@@ -114,8 +129,10 @@ export class World {
   get emptyVm(): Vm {
     if (this.#emptyVm === undefined) {
       this.#emptyVm = closed.kvm.createVm();
-      if (this.#irqChip) makeInterruptControllers(this.#emptyVm, false);
-      else if (!this.eventFd.closed) this.#emptyVm.registerIoevent(this.eventFd, { port: 0x700 });
+      if (this.#irqChip) {
+        makeInterruptControllers(this.#emptyVm, false);
+        enableRings(this.#emptyVm);
+      } else if (!this.eventFd.closed) this.#emptyVm.registerIoevent(this.eventFd, { port: 0x700 });
     }
     return this.#emptyVm;
   }
@@ -132,6 +149,45 @@ export class World {
       }
     }
     return this.#transferred;
+  }
+
+  /** The number of an object's descriptor; of one that is closed, a number that is nobody's. */
+  descriptor(of: 'kvm' | 'vm' | 'vcpu'): number {
+    try {
+      return this[of].fd;
+    } catch {
+      return 999_999;
+    }
+  }
+
+  /** A device that KVM makes, where the host has one. */
+  get kvmDevice(): KvmDevice | undefined {
+    if (this.#kvmDevice === undefined && closed.kvmVm.hasDeviceType(DEVICE_TYPE.VFIO)) {
+      // A machine has one of them only.
+      const vm = closed.kvm.createVm();
+      this.#made.add(vm);
+      this.#kvmDevice = vm.createDevice(DEVICE_TYPE.VFIO);
+    }
+    return this.#kvmDevice;
+  }
+
+  /** Private memory, where the host has it. */
+  get guestMemfd(): GuestMemfd | undefined {
+    try {
+      this.#guestMemfd ??= this.vm.createGuestMemfd({ size: 0x8000 });
+    } catch {
+      // The host has none, or the machine is closed.
+    }
+    return this.#guestMemfd;
+  }
+
+  /** Statistics of what is open, where the host has them. */
+  #binaryStats(): object[] {
+    try {
+      return [this.vm.binaryStats(), this.vcpu.binaryStats()];
+    } catch {
+      return [];
+    }
   }
 
   /** An EventFd that is closed. */
@@ -158,6 +214,12 @@ export class World {
         return [this.attachment];
       case 'EventFd':
         return [this.eventFd, this.eventFd, closed.eventFd];
+      case 'BinaryStats':
+        return this.#binaryStats();
+      case 'KvmDevice':
+        return [this.kvmDevice].filter((one) => one !== undefined);
+      case 'GuestMemfd':
+        return [this.guestMemfd].filter((one) => one !== undefined);
       case 'KickHandle':
         return [this.vcpu.kickHandle, KickHandle.from(closed.vcpu.kickHandle.token)];
       case 'RustDevice':
@@ -180,6 +242,10 @@ export class World {
         return [this.line];
       case 'Cmos':
         return [this.cmos];
+      case 'Pl031':
+        return [this.pl031];
+      case 'CpuidTable':
+        return [this.cpuid];
       case 'KvmError':
         return [new KvmError('ERR_KVM_CLOSED', 'made here')];
       default:

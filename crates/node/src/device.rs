@@ -6,7 +6,7 @@ use crate::isolate::port;
 use napi::bindgen_prelude::{Env, Result, Uint8Array};
 use napi_derive::napi;
 use std::sync::Arc;
-use vmhatch_vmm::{DeviceState, Error, Ignore, NativeDevice};
+use vmhatch_vmm::{DeviceState, Error, Ignore, Interrupt, NativeDevice};
 
 /// One Rust device.
 #[napi]
@@ -114,6 +114,16 @@ impl NativeDeviceModel {
     #[napi(factory, catch_unwind)]
     pub fn cmos(memory_size: f64, fixed_time: Option<f64>) -> Self {
         Self { inner: NativeDevice::cmos(memory_size as u64, fixed_time.map(|time| time as u64)) }
+    }
+
+    /// A PL031 clock; a fixed time in seconds since 1970 stops it.
+    #[napi(factory, catch_unwind)]
+    pub fn pl031(env: Env, fixed_time: Option<f64>, interrupt: Option<&NativeEventFd>) -> Result<Self> {
+        let line: Box<dyn Interrupt> = match interrupt {
+            Some(event) => event.inner.interrupt().map_err(|error| throw(&env, &error))?,
+            None => Box::new(Ignore),
+        };
+        Ok(Self { inner: NativeDevice::pl031(fixed_time.map(|time| time as u64), line) })
     }
 
     /// Gives bytes to the receiver; how many it took.

@@ -1,9 +1,9 @@
 //! The functions on the hot path: raw Node-API, a data pointer, no arguments. A `#[napi]` class method
 //! costs several hundred nanoseconds, one of these about twelve.
 
-use crate::error::throw;
+use crate::error::{panicked, throw};
 use crate::isolate::{port, run_status};
-use crate::raw::{callback_data, callback_owner, number, raw_function, set};
+use crate::raw::{callback_data, callback_number, callback_owner, number, raw_function, set};
 use napi::bindgen_prelude::{Env, Object, Result};
 use napi::sys;
 use napi_derive::napi;
@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vmhatch_vmm::{BackgroundRun, Error, IsolatePort, Resume, Status, VcpuCore};
+use vmhatch_vmm::{BackgroundRun, Error, IsolatePort, Resume, StatsBuffer, Status, VcpuCore};
 
 /// How long an isolate that has just served a vCPU looks for the next one before it goes back to its
 /// event loop.
@@ -54,6 +54,28 @@ pub unsafe extern "C" fn complete(env: sys::napi_env, info: sys::napi_callback_i
     let vcpu = unsafe { callback_data::<VcpuCore>(env, info) };
     let status = catch_unwind(AssertUnwindSafe(|| vcpu.complete()));
     number(env, status.unwrap_or(Status::Failed as u32))
+}
+
+/// Reads or writes state through the shared pages, as the number says that it is given.
+pub unsafe extern "C" fn exchange(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: made by `raw_function` with a VcpuCore.
+    let (vcpu, request) = unsafe { callback_number::<VcpuCore>(env, info) };
+    let result = catch_unwind(AssertUnwindSafe(|| vcpu.exchange(request)));
+    if let Err(error) = result.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+        throw(&Env::from_raw(env), &error);
+    }
+    null_mut()
+}
+
+/// Reads statistics into the buffer that belongs to the function.
+pub unsafe extern "C" fn read_stats(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: made by `raw_function` with a StatsBuffer.
+    let buffer = unsafe { callback_data::<StatsBuffer>(env, info) };
+    let result = catch_unwind(AssertUnwindSafe(|| buffer.read()));
+    if let Err(error) = result.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+        throw(&Env::from_raw(env), &error);
+    }
+    null_mut()
 }
 
 /// Lets a background run go on.

@@ -17,8 +17,9 @@ pub struct NativeKvm {
 impl NativeKvm {
     /// Opens the device.
     #[napi(constructor, catch_unwind)]
-    pub fn new(env: Env, path: String) -> Result<Self> {
-        let inner = KvmCore::open(&path).map_err(|error| throw(&env, &error))?;
+    pub fn new(env: Env, path: String, close_on_exec: Option<bool>) -> Result<Self> {
+        let inner =
+            KvmCore::open_with(&path, close_on_exec.unwrap_or(true)).map_err(|error| throw(&env, &error))?;
         Ok(Self { inner })
     }
 
@@ -50,5 +51,17 @@ impl NativeKvm {
     #[napi(catch_unwind)]
     pub fn create_vm(&self, env: Env, kind: f64) -> Result<NativeVm> {
         guarded(&env, || Ok(NativeVm { inner: self.inner.create_vm(kind as u64, port()?)? }))
+    }
+
+    /// The descriptor's number.
+    #[napi(catch_unwind)]
+    pub fn fd(&self, env: Env) -> Result<i32> {
+        guarded(&env, || self.inner.raw_fd())
+    }
+
+    /// A machine from a descriptor that somebody else opened.
+    #[napi(catch_unwind)]
+    pub fn create_vm_from_raw_fd(&self, env: Env, fd: i32) -> Result<NativeVm> {
+        guarded(&env, || Ok(NativeVm { inner: self.inner.create_vm_from_raw_fd(fd, port()?)? }))
     }
 }

@@ -9,15 +9,23 @@
 mod aarch64;
 mod boot;
 mod device;
+mod dirty_ring;
 mod error;
 mod event_fd;
 mod hot;
 mod isolate;
 mod kvm;
+mod kvm_device;
 #[cfg(target_arch = "x86_64")]
 mod measure;
+#[cfg(target_arch = "x86_64")]
+mod measure_state;
 mod raw;
+mod stats;
 mod vcpu;
+mod vcpu_extras;
 mod vm;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
+#[cfg(target_arch = "x86_64")]
+mod x86_state;

@@ -1,7 +1,9 @@
 //! Raw Node-API where napi has no word for it: buffers over foreign memory, functions with a data pointer, and
 //! the bytes of a typed array that JavaScript lends for a call.
 
-use napi::bindgen_prelude::{Env, JsObjectValue, JsValue, Object, Result, Uint8Array, Unknown};
+use napi::bindgen_prelude::{
+    BigUint64ArraySlice, Env, JsObjectValue, JsValue, Object, Result, Uint8Array, Uint8ArraySlice, Unknown,
+};
 use napi::sys;
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
@@ -11,6 +13,18 @@ use vmhatch_vmm::{Error, ErrorCode};
 pub fn lent_bytes(array: &mut Uint8Array) -> &mut [u8] {
     // SAFETY: the array is an argument of the running call, which is the only thing that runs in its isolate;
     // a thread that shares its memory can tear what is written, nothing else.
+    unsafe { array.as_mut() }
+}
+
+/// The same of an array that is not kept beyond the call, which costs less.
+pub fn lent_slice<'a>(array: &'a mut Uint8ArraySlice<'_>) -> &'a mut [u8] {
+    // SAFETY: as above.
+    unsafe { array.as_mut() }
+}
+
+/// The words of a `BigUint64Array` that the running call was given to fill.
+pub fn lent_words<'a>(array: &'a mut BigUint64ArraySlice<'_>) -> &'a mut [u64] {
+    // SAFETY: as above.
     unsafe { array.as_mut() }
 }
 
@@ -127,6 +141,23 @@ pub unsafe fn callback_data<'a, T>(env: sys::napi_env, info: sys::napi_callback_
     unsafe {
         sys::napi_get_cb_info(env, info, null_mut(), null_mut(), null_mut(), &mut data);
         &*data.cast::<T>()
+    }
+}
+
+/// The data pointer of a raw function that is being called, and the number that it was given; 0 for all else.
+///
+/// # Safety
+///
+/// Only from within a callback made by [`raw_function`] with the same `T`.
+#[inline]
+pub unsafe fn callback_number<'a, T>(env: sys::napi_env, info: sys::napi_callback_info) -> (&'a T, u32) {
+    let (mut data, mut value, mut count, mut number) = (null_mut(), null_mut(), 1, 0);
+    // SAFETY: the callback's own arguments, of which one is asked for; a missing one is given as undefined, which is no
+    // number and leaves 0.
+    unsafe {
+        sys::napi_get_cb_info(env, info, &mut count, &mut value, null_mut(), &mut data);
+        sys::napi_get_value_uint32(env, value, &mut number);
+        (&*data.cast::<T>(), number)
     }
 }
 

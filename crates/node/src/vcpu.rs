@@ -3,9 +3,9 @@
 use crate::error::{guarded, throw};
 use crate::hot;
 use crate::isolate::{add_run, port, remove_run};
-use crate::raw::{detach_buffer, external_buffer, lent_bytes, raw_function, set, unknown};
+use crate::raw::{detach_buffer, external_buffer, lent_slice, raw_function, set, unknown};
 use crate::vm::{NativeVm, no_such_state};
-use napi::bindgen_prelude::{BigInt, Env, JsObjectValue, Object, Result, Uint8Array, Unknown};
+use napi::bindgen_prelude::{BigInt, Env, JsObjectValue, Object, Result, Uint8ArraySlice, Unknown};
 use napi_derive::napi;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -47,6 +47,13 @@ impl NativeVcpu {
         set(&mut functions, &env, "pages", buffer)?;
         functions.set_named_property("controlOffset", self.inner.pages.control_offset() as u32)?;
         Ok(functions)
+    }
+
+    /// The hot function that reads and writes state through the shared pages.
+    #[napi(catch_unwind)]
+    pub fn exchange_function(&self, env: Env) -> Result<Unknown<'static>> {
+        let function = guarded(&env, || raw_function(&env, hot::exchange, Arc::clone(&self.inner)))?;
+        Ok(unknown(&env, function))
     }
 
     /// The id in its machine.
@@ -139,19 +146,19 @@ impl NativeVcpu {
 
     /// Reads one of the vCPU's structures, by its number in `VCPU_STATE`.
     #[napi(catch_unwind)]
-    pub fn get_state(&self, env: Env, state: u32, mut target: Uint8Array) -> Result<u32> {
+    pub fn get_state(&self, env: Env, state: u32, mut target: Uint8ArraySlice<'_>) -> Result<u32> {
         guarded(&env, || {
             let state = VcpuState::from_number(state).ok_or_else(no_such_state)?;
-            Ok(self.inner.get_state(state, lent_bytes(&mut target))? as u32)
+            Ok(self.inner.get_state(state, lent_slice(&mut target))? as u32)
         })
     }
 
     /// Writes one of the vCPU's structures.
     #[napi(catch_unwind)]
-    pub fn set_state(&self, env: Env, state: u32, bytes: Uint8Array) -> Result<()> {
+    pub fn set_state(&self, env: Env, state: u32, bytes: &[u8]) -> Result<()> {
         guarded(&env, || {
             let state = VcpuState::from_number(state).ok_or_else(no_such_state)?;
-            self.inner.set_state(state, &bytes)
+            self.inner.set_state(state, bytes)
         })
     }
 
@@ -159,6 +166,12 @@ impl NativeVcpu {
     #[napi(catch_unwind)]
     pub fn load_regs(&self, env: Env) -> Result<()> {
         guarded(&env, || self.inner.load_regs())
+    }
+
+    /// The descriptor's number.
+    #[napi(catch_unwind)]
+    pub fn fd(&self, env: Env) -> Result<i32> {
+        guarded(&env, || self.inner.raw_fd())
     }
 
     /// `KVM_GET_MP_STATE`.
@@ -182,14 +195,14 @@ impl NativeVcpu {
 
     /// `KVM_GET_ONE_REG`; the bytes that the register has.
     #[napi(catch_unwind)]
-    pub fn get_one_reg(&self, env: Env, id: BigInt, mut target: Uint8Array) -> Result<u32> {
-        guarded(&env, || Ok(self.inner.one_reg(id.get_u64().1, lent_bytes(&mut target))? as u32))
+    pub fn get_one_reg(&self, env: Env, id: BigInt, mut target: Uint8ArraySlice<'_>) -> Result<u32> {
+        guarded(&env, || Ok(self.inner.one_reg(id.get_u64().1, lent_slice(&mut target))? as u32))
     }
 
     /// `KVM_SET_ONE_REG`.
     #[napi(catch_unwind)]
-    pub fn set_one_reg(&self, env: Env, id: BigInt, bytes: Uint8Array) -> Result<()> {
-        guarded(&env, || self.inner.set_one_reg(id.get_u64().1, &bytes))
+    pub fn set_one_reg(&self, env: Env, id: BigInt, bytes: &[u8]) -> Result<()> {
+        guarded(&env, || self.inner.set_one_reg(id.get_u64().1, bytes))
     }
 }
 

@@ -4,14 +4,15 @@ use crate::device::NativeDeviceModel;
 use crate::error::{guarded, throw};
 use crate::event_fd::NativeEventFd;
 use crate::isolate::port;
-use crate::raw::{external_buffer, lent_bytes, unknown};
+use crate::kvm_device::NativeGuestMemfd;
+use crate::raw::{external_buffer, lent_slice, unknown};
 use crate::vcpu::NativeVcpu;
-use napi::bindgen_prelude::{BigInt, Env, Result, Uint8Array, Unknown};
+use napi::bindgen_prelude::{BigInt, Env, Result, Uint8ArraySlice, Unknown};
 use napi_derive::napi;
 use std::sync::Arc;
 use vmhatch_vmm::{
-    Backing, Bus, Claim, Error, ErrorCode, IoEvent, PostedRange, RegionConfig, ScriptDevice, Target, VmCore,
-    VmState,
+    Backing, Bus, Claim, Error, ErrorCode, IoEvent, PostedRange, PrivatePart, RegionConfig, ScriptDevice,
+    Target, VmCore, VmState,
 };
 
 /// One virtual machine.
@@ -93,6 +94,16 @@ impl NativeVm {
         })
     }
 
+    /// A vCPU from a descriptor that somebody else opened.
+    #[napi(catch_unwind)]
+    pub fn create_vcpu_from_raw_fd(&self, env: Env, fd: i32) -> Result<NativeVcpu> {
+        guarded(&env, || {
+            let vcpu = self.inner.create_vcpu_from_raw_fd(fd)?;
+            vcpu.set_isolate(port()?);
+            Ok(NativeVcpu::new(vcpu))
+        })
+    }
+
     // ---- memory
 
     /// Adds a region and returns its slot. Flat arguments: reading an object's properties costs more than the call.
@@ -108,6 +119,8 @@ impl NativeVm {
         flags: u32,
         path: Option<String>,
         offset: f64,
+        private: Option<&NativeGuestMemfd>,
+        private_offset: Option<f64>,
     ) -> Result<u32> {
         let backing = match path {
             Some(path) => Backing::File { path, offset: offset as u64 },
@@ -124,7 +137,17 @@ impl NativeVm {
             log_dirty_pages: flags & LOG_DIRTY_PAGES != 0,
             huge_pages: flags & HUGE_PAGES != 0,
         };
-        guarded(&env, || Ok(self.inner.map_memory(&config)?.slot))
+        let part = private.map(|memfd| PrivatePart {
+            memfd: Arc::clone(&memfd.inner),
+            offset: private_offset.unwrap_or(0.0) as u64,
+        });
+        guarded(&env, || {
+            let region = match &part {
+                Some(part) => self.inner.map_private_memory(&config, part),
+                None => self.inner.map_memory(&config),
+            };
+            Ok(region?.slot)
+        })
     }
 
     /// Removes a region.
@@ -135,14 +158,14 @@ impl NativeVm {
 
     /// Copies guest memory into `target`.
     #[napi(catch_unwind)]
-    pub fn read_memory(&self, env: Env, address: f64, mut target: Uint8Array) -> Result<()> {
-        guarded(&env, || self.inner.memory.read(address as u64, lent_bytes(&mut target)))
+    pub fn read_memory(&self, env: Env, address: f64, mut target: Uint8ArraySlice<'_>) -> Result<()> {
+        guarded(&env, || self.inner.memory.read(address as u64, lent_slice(&mut target)))
     }
 
     /// Copies `source` into guest memory.
     #[napi(catch_unwind)]
-    pub fn write_memory(&self, env: Env, address: f64, source: Uint8Array) -> Result<()> {
-        guarded(&env, || self.inner.memory.write(address as u64, &source))
+    pub fn write_memory(&self, env: Env, address: f64, source: &[u8]) -> Result<()> {
+        guarded(&env, || self.inner.memory.write(address as u64, source))
     }
 
     /// Fills guest memory.
@@ -153,9 +176,9 @@ impl NativeVm {
 
     /// Looks for bytes; the address or null.
     #[napi(catch_unwind)]
-    pub fn find_memory(&self, env: Env, pattern: Uint8Array, start: f64, end: f64) -> Result<Option<f64>> {
+    pub fn find_memory(&self, env: Env, pattern: &[u8], start: f64, end: f64) -> Result<Option<f64>> {
         guarded(&env, || {
-            let found = self.inner.memory.find(&pattern, start as u64, end as u64)?;
+            let found = self.inner.memory.find(pattern, start as u64, end as u64)?;
             Ok(found.map(|address| address as f64))
         })
     }
@@ -175,21 +198,6 @@ impl NativeVm {
             external_buffer(&env, guard.as_ptr(), guard.length(), guard)
         })?;
         Ok(unknown(&env, value))
-    }
-
-    /// The pages that guest or host wrote.
-    #[napi(catch_unwind)]
-    pub fn dirty_pages(&self, env: Env, slot: u32, reset: bool) -> Result<Vec<u32>> {
-        guarded(&env, || self.inner.dirty_pages(slot, reset))
-    }
-
-    /// KVM's log, as pairs of 32-bit words, low first.
-    #[napi(catch_unwind)]
-    pub fn dirty_log(&self, env: Env, slot: u32) -> Result<Vec<u32>> {
-        guarded(&env, || {
-            let words = self.inner.dirty_log(slot)?;
-            Ok(words.iter().flat_map(|word| [*word as u32, (word >> 32) as u32]).collect())
-        })
     }
 
     // ---- claims
@@ -294,19 +302,25 @@ impl NativeVm {
 
     /// Reads one of the machine's structures, by its number in `VM_STATE`; `index`: which interrupt controller.
     #[napi(catch_unwind)]
-    pub fn get_state(&self, env: Env, state: u32, index: u32, mut target: Uint8Array) -> Result<u32> {
+    pub fn get_state(
+        &self,
+        env: Env,
+        state: u32,
+        index: u32,
+        mut target: Uint8ArraySlice<'_>,
+    ) -> Result<u32> {
         guarded(&env, || {
             let state = VmState::from_number(state).ok_or_else(no_such_state)?;
-            Ok(self.inner.get_state(state, index, lent_bytes(&mut target))? as u32)
+            Ok(self.inner.get_state(state, index, lent_slice(&mut target))? as u32)
         })
     }
 
     /// Writes one of the machine's structures.
     #[napi(catch_unwind)]
-    pub fn set_state(&self, env: Env, state: u32, index: u32, bytes: Uint8Array) -> Result<()> {
+    pub fn set_state(&self, env: Env, state: u32, index: u32, bytes: &[u8]) -> Result<()> {
         guarded(&env, || {
             let state = VmState::from_number(state).ok_or_else(no_such_state)?;
-            self.inner.set_state(state, index, &bytes)
+            self.inner.set_state(state, index, bytes)
         })
     }
 

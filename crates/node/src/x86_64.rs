@@ -2,12 +2,16 @@
 
 use crate::error::guarded;
 use crate::kvm::NativeKvm;
-use crate::raw::lent_bytes;
+use crate::raw::lent_slice;
 use crate::vcpu::NativeVcpu;
 use crate::vm::NativeVm;
-use napi::bindgen_prelude::{Env, Result, Uint8Array};
+use napi::bindgen_prelude::{Env, Result, Uint8ArraySlice};
 use napi_derive::napi;
-use vmhatch_vmm::{copy_msrs, flatten_cpuid, parse_cpuid, parse_msrs};
+use vmhatch_vmm::{Error, copy_msrs, flatten_cpuid, parse_cpuid, parse_msrs};
+
+fn msr_indices(entries: &[u8]) -> std::result::Result<Vec<u32>, Error> {
+    Ok(parse_msrs(entries)?.iter().map(|entry| entry.index).collect())
+}
 
 #[napi]
 impl NativeKvm {
@@ -23,12 +27,14 @@ impl NativeKvm {
         guarded(&env, || self.inner.msr_indices(features))
     }
 
-    /// Reads feature MSRs into an array of `struct kvm_msr_entry`.
+    /// Reads feature MSRs: an array of `struct kvm_msr_entry` that has their numbers.
     #[napi(catch_unwind)]
-    pub fn msrs(&self, env: Env, indices: Vec<u32>, mut target: Uint8Array) -> Result<()> {
+    pub fn msrs(&self, env: Env, mut target: Uint8ArraySlice<'_>) -> Result<()> {
         guarded(&env, || {
+            let target = lent_slice(&mut target);
+            let indices = msr_indices(target)?;
             let entries = self.inner.msrs(&indices)?;
-            copy_msrs(&entries, lent_bytes(&mut target))
+            copy_msrs(&entries, target)
         })
     }
 }
@@ -74,19 +80,21 @@ impl NativeVcpu {
         guarded(&env, || self.inner.set_cpuid2(&parse_cpuid(&numbers)))
     }
 
-    /// `KVM_GET_MSRS` into an array of `struct kvm_msr_entry`.
+    /// `KVM_GET_MSRS`: an array of `struct kvm_msr_entry` that has their numbers.
     #[napi(catch_unwind)]
-    pub fn get_msrs(&self, env: Env, indices: Vec<u32>, mut target: Uint8Array) -> Result<()> {
+    pub fn get_msrs(&self, env: Env, mut target: Uint8ArraySlice<'_>) -> Result<()> {
         guarded(&env, || {
+            let target = lent_slice(&mut target);
+            let indices = msr_indices(target)?;
             let entries = self.inner.msrs(&indices)?;
-            copy_msrs(&entries, lent_bytes(&mut target))
+            copy_msrs(&entries, target)
         })
     }
 
     /// `KVM_SET_MSRS`.
     #[napi(catch_unwind)]
-    pub fn set_msrs(&self, env: Env, bytes: Uint8Array) -> Result<()> {
-        guarded(&env, || self.inner.set_msrs(&parse_msrs(&bytes)?))
+    pub fn set_msrs(&self, env: Env, bytes: &[u8]) -> Result<()> {
+        guarded(&env, || self.inner.set_msrs(&parse_msrs(bytes)?))
     }
 
     /// `KVM_NMI`.

@@ -5,6 +5,8 @@
 //! all: everything that a guest needs lies below 0x8000, and everything that it expects not to be mapped at
 //! 0x8000 or above; `guests/guests.json` tells the same as [`ALL`] to TypeScript. Those for a `Machine` want its
 //! devices and tables too, and end it.
+//!
+//! The guests of aarch64 are in `guests/aarch64`, listed in a `guests.json` of their own: TypeScript reads them.
 #![forbid(unsafe_code)]
 
 /// How the CPU must be set up before the guest is entered.
@@ -75,8 +77,16 @@ guests! {
     EXIT_STORM = "exit-storm", Real16;
     /// Halts for ever.
     HLT_LOOP = "hlt-loop", Real16;
+    /// Makes hypercall 12 for one page, prints the low byte of its result, halts.
+    HYPERCALL = "hypercall", Real16;
+    /// Prints a letter for each NMI, invalid-opcode exception and external interrupt that the host injects.
+    INJECTED_EVENTS = "injected-events", Real16;
+    /// Prints 'M' for each interrupt with vector 0x30 at its local APIC.
+    INTERRUPT_MESSAGE = "interrupt-message", Protected32;
     /// The first example in kvm-ioctls' documentation; 0x8000 must not be mapped.
     KVM_IOCTLS_EXAMPLE = "kvm-ioctls-example", Real16;
+    /// Takes level-triggered interrupts of the device at port 0x500 by the IOAPIC; says when it has ended each.
+    LEVEL_INTERRUPT = "level-interrupt", Protected32;
     /// Prints from 64-bit mode, computes in r8 to r15, halts.
     LONG_MODE_HELLO = "long-mode-hello", Long64;
     /// Reads 8 bytes at the unmapped 0x10000, writes them at 0x10008, halts.
@@ -109,6 +119,8 @@ guests! {
     STRING_IN_WORD = "string-in-word", Real16;
     /// Writes a text to port 0x3f8 with `rep outsb`, halts.
     STRING_OUT = "string-out", Real16;
+    /// Prints 'S' for each system management interrupt; needs memory up to 0x3ffff.
+    SYSTEM_MANAGEMENT = "system-management", Real16;
     /// Prints 'T' at each of three PIT ticks, then 'D', then writes 0 to port 0xf4.
     TIMER_INTERRUPT = "timer-interrupt", Real16;
     /// Faults without any handler.

@@ -39,6 +39,7 @@ fn main() -> std::io::Result<()> {
         ("flags.ts", pages::ioctl_flags()),
         ("run-page.ts", pages::run_page()),
         ("state-kinds.ts", pages::state_kinds()),
+        ("struct-readers.ts", structs::readers()),
         ("struct-types.ts", structs::types()),
         ("structs.ts", structs::layouts()),
     ] {

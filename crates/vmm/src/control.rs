@@ -116,6 +116,14 @@ const _: () = {
     assert!((offset_of!(Control, counters) + offset_of!(Counters, by_reason)) % CACHE_LINE == 0);
 };
 
+/// Where in the control page structures change hands, behind the counters.
+pub const EXCHANGE_OFFSET: usize = 1024;
+/// The largest of them, in bytes.
+pub const EXCHANGE_SIZE: usize = 512;
+
+/// Where in the control page a word is that is not zero once the vCPU is closed.
+pub const CLOSED_OFFSET: usize = EXCHANGE_OFFSET + EXCHANGE_SIZE;
+
 /// One posted write, as JavaScript reads it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

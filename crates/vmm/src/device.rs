@@ -1,13 +1,14 @@
 //! The Rust devices as a virtual machine holds them: a model, where its output goes, and what it asks for.
 
+use crate::alarm::AlarmThread;
 use crate::{Error, ErrorCode, IsolatePort};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use vmhatch_devices::{
-    AcpiPower, BootTime, BootTimer, BusDevice, Cmos, DebugConsole, DebugExit, DeviceState, I8042, Interrupt,
-    MachineRequest, MemorySize, Output, PvPanic, Request, Serial,
+    AcpiPower, Alarm, BootTime, BootTimer, BusDevice, Cmos, DebugConsole, DebugExit, DeviceState, I8042,
+    Ignore, Interrupt, MachineRequest, MemorySize, Output, Pl031, PvPanic, Request, Serial,
 };
 
 /// How much output waits for JavaScript before the guest has to wait, in bytes.
@@ -194,6 +195,16 @@ impl Interrupt for Line {
     }
 }
 
+/// The host's seconds since 1970, or always the same ones.
+fn clock(fixed_time: Option<u64>) -> Box<dyn Fn() -> u64 + Send> {
+    Box::new(move || {
+        fixed_time.unwrap_or_else(|| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            now.map_or(0, |since| since.as_secs())
+        })
+    })
+}
+
 enum Model {
     Serial(Serial),
     Other(Box<dyn BusDevice>),
@@ -297,14 +308,21 @@ impl NativeDevice {
 
     /// A CMOS clock. `fixed_time` (seconds since 1970) stops the clock there.
     pub fn cmos(memory_size: u64, fixed_time: Option<u64>) -> Arc<Self> {
-        let now = move || {
-            fixed_time.unwrap_or_else(|| {
-                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                now.map_or(0, |since| since.as_secs())
-            })
-        };
-        let cmos = Cmos::new(MemorySize::with_hole_at_3_gib(memory_size), Box::new(now));
+        let cmos = Cmos::new(MemorySize::with_hole_at_3_gib(memory_size), clock(fixed_time));
         Self::new(Model::Other(Box::new(cmos)), None, Arc::default())
+    }
+
+    /// A PL031 clock with an alarm. `fixed_time` (seconds since 1970) stops the clock there: its alarm comes only if
+    /// the guest sets it to that very second.
+    pub fn pl031(fixed_time: Option<u64>, interrupt: Box<dyn Interrupt>) -> Arc<Self> {
+        let line = Line(Arc::new(Mutex::new(Some(interrupt))));
+        let alarm: Box<dyn Alarm> = match fixed_time {
+            None => Box::new(AlarmThread::new(Box::new(line.clone()))),
+            Some(_) => Box::new(Ignore),
+        };
+        let pl031 = Pl031::new(clock(fixed_time), Box::new(line.clone()), alarm);
+        let (model, asked) = (Mutex::new(Model::Other(Box::new(pl031))), Arc::default());
+        Arc::new(Self { model, output: None, asked, boot_clock: None, line: Some(line) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Model> {

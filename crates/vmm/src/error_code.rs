@@ -76,6 +76,12 @@ error_codes! {
     Unsupported "ERR_KVM_UNSUPPORTED"
         "The kernel or the processor lacks what was asked for"
         "Ask `checkExtension()` first, or do without it.",
+    Descriptor "ERR_KVM_DESCRIPTOR"
+        "The file descriptor is not open, or is not what it was given for"
+        "Give a descriptor of KVM that this process made and has not closed; the message says what was found.",
+    NoAttribute "ERR_KVM_NO_ATTRIBUTE"
+        "The device, vCPU or machine has no such attribute"
+        "Ask `hasDeviceAttr()` first; groups and attributes are those of the kernel's documents on KVM's devices.",
     RangeClaimed "ERR_KVM_RANGE_CLAIMED"
         "Another device already has part of the range"
         "Detach that device, or choose another range; the message names both.",
@@ -94,6 +100,9 @@ error_codes! {
     BackingLost "ERR_KVM_BACKING_LOST"
         "The file behind guest memory became shorter than the region"
         "Keep the file as long as the region is mapped; the VM cannot go on.",
+    DirtyRing "ERR_KVM_DIRTY_RING"
+        "KVM ran over the end of a dirty ring, so that written pages are not known"
+        "Take every page as written, and use the log of `getDirtyLog()` on this host: one that emulates many instructions without looking at the ring cannot keep its bounds.",
     Boot "ERR_KVM_BOOT"
         "A machine cannot be booted as it was configured"
         "The message begins with the field of the configuration and says what was found and what is possible.",

@@ -3,13 +3,16 @@
 //! Everything here runs and is tested without Node. `crates/node` converts arguments and holds lifetimes;
 //! the decisions are made here.
 
+mod alarm;
 mod background;
 pub mod boot;
 mod control;
+mod descriptor;
 mod device;
 mod error;
 mod error_code;
 mod event_fd;
+mod host;
 mod isolate;
 mod kick;
 mod kvm;
@@ -22,6 +25,7 @@ mod raw_ioctl;
 mod registry;
 mod routes;
 mod state;
+mod stats;
 mod thread_clock;
 mod vcpu;
 mod vm;
@@ -39,9 +43,12 @@ pub use kvm::KvmCore;
 pub use memory::{Backing, GuestMemory, RegionConfig, ViewGuard};
 pub use registry::Registry;
 pub use routes::{Bus, Claim, PostedRange, ScriptDevice, Target};
-pub use vcpu::{Exposure, RunPages, VcpuCore, VcpuState};
-pub use vm::{IoEvent, VmCore, VmState};
-pub use vmhatch_devices::{DeviceState, Ignore};
+pub use stats::{Statistic, Stats, StatsBuffer};
+pub use vcpu::{Exchange, Exposure, RunPages, VcpuCore, VcpuState};
+#[cfg(target_arch = "x86_64")]
+pub use vm::{EncryptPointer, MsrRange};
+pub use vm::{GuestMemfd, IoEvent, KvmDevice, PrivatePart, ROUTE_NUMBERS, VmCore, VmState};
+pub use vmhatch_devices::{DeviceState, Ignore, Interrupt};
 #[cfg(target_arch = "x86_64")]
 pub use wire::{IRQCHIP_SIZE, copy_msrs, flatten_cpuid, parse_cpuid, parse_msrs};
 

@@ -6,13 +6,13 @@ use crate::control::{Control, Counters, POSTED_ENTRIES, PostedWrite};
 use crate::device::NativeDevice;
 use crate::isolate::Access;
 use crate::routes::{Bus, Routes, Target};
-use kvm_bindings::kvm_coalesced_mmio;
+use kvm_bindings::{KVM_COALESCED_MMIO_PAGE_OFFSET, kvm_coalesced_mmio};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Where KVM maps the ring, in pages from the start of the vCPU's mapping (`KVM_COALESCED_MMIO_PAGE_OFFSET`).
-pub(crate) const RING_PAGE: usize = 2;
+/// Where KVM maps the ring, in pages from the start of the vCPU's mapping: behind the port data, where there are ports.
+pub(crate) const RING_PAGE: usize = KVM_COALESCED_MMIO_PAGE_OFFSET as usize;
 
 /// Entries that one 4 KiB page holds after the two indices.
 const RING_ENTRIES: u32 = ((4096 - 8) / size_of::<kvm_coalesced_mmio>()) as u32;

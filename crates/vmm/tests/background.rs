@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use support::{Shared, bare, ends, eventually, machine, port, ports, ready, regs, step, vcpu};
 use vmhatch_test_guests as guests;
-use vmhatch_vmm::{BackgroundRun, ErrorCode, IsolatePort, NativeDevice, Resume, Status, Target, VcpuCore};
+use vmhatch_vmm::{
+    BackgroundRun, ErrorCode, IsolatePort, NativeDevice, Resume, Status, Target, VcpuCore, VcpuState,
+};
 use zerocopy::IntoBytes;
 
 /// Waits as an isolate does for a vCPU that wants it.

@@ -8,6 +8,9 @@ use support::{port, region, step, vcpu};
 use vmhatch_test_guests as guests;
 use vmhatch_vmm::{Backing, EventFd, NativeDevice, RegionConfig, Status, Target};
 
+/// `KVM_DEV_TYPE_VFIO`.
+const VFIO: u32 = 4;
+
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
@@ -30,10 +33,18 @@ fn closing_returns_every_descriptor() {
             let (region, offset) = vm.memory.window(0, 0x1000).unwrap();
             region.open_view(offset, 0x1000, false)
         };
+        let same = kvm.create_vm_from_raw_fd(vm.raw_fd().unwrap(), Arc::clone(&port)).unwrap();
+        let same_vcpu = vm.create_vcpu_from_raw_fd(vcpu.raw_fd().unwrap()).unwrap();
+        let device = match vm.has_device_type(VFIO) {
+            Ok(true) => Some(vm.create_kvm_device(VFIO).unwrap()),
+            _ => None,
+        };
         interrupt.close();
         vm.close();
+        same.close();
+        assert!(same_vcpu.is_closed() && device.is_none_or(|device| device.is_closed()));
         // The objects live on, as they do in JavaScript until they are collected.
-        kept.push((vm, vcpu, view));
+        kept.push((vm, vcpu, view, same, same_vcpu));
     }
     kvm.close();
     assert_eq!(descriptors(), before);

@@ -6,7 +6,7 @@ use kvm_bindings::{KVM_EXIT_HLT, KVM_EXIT_IO};
 use std::sync::Arc;
 use support::{Shared, bare, eventually, machine, port, ports, posted, ready, regs, step, vcpu};
 use vmhatch_test_guests as guests;
-use vmhatch_vmm::{ErrorCode, NativeDevice, RunPages, Status, Target};
+use vmhatch_vmm::{ErrorCode, NativeDevice, RunPages, Status, Target, VcpuState};
 use zerocopy::IntoBytes;
 
 #[test]

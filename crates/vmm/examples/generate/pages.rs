@@ -7,7 +7,7 @@ use vmhatch_vmm::layout::{
     STATUSES,
 };
 
-use vmhatch_vmm::{VcpuState, VmState};
+use vmhatch_vmm::{Exchange, VcpuState, VmState};
 
 use crate::naming::{camel, uncapitalised};
 
@@ -45,10 +45,16 @@ pub fn control_page() -> String {
 /// lib/generated/state-kinds.ts.
 pub fn state_kinds() -> String {
     let vcpu = VcpuState::ALL.iter().map(|(name, state)| (uncapitalised(name), *state as u32));
+    let exchanges = Exchange::ALL.iter().map(|(name, exchange)| ((*name).to_owned(), *exchange as u32));
     let vm = VmState::ALL.iter().map(|(name, state)| (uncapitalised(name), *state as u32));
     [
         numbers("The structures of a vCPU that one call reads and one writes", "VCPU_STATE", vcpu),
         numbers("The structures of a machine that one call reads and one writes", "VM_STATE", vm),
+        numbers(
+            "What is done with a structure that changes hands through the control page",
+            "EXCHANGE",
+            exchanges,
+        ),
     ]
     .join("\n")
 }

@@ -3,15 +3,18 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 #[cfg(target_arch = "x86_64")]
+mod hyperv;
+#[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::{checked_msrs, msr_request};
 
 use crate::error::IoctlResult;
-use crate::{Error, ErrorCode, IsolatePort, VmCore};
-use kvm_bindings::KVM_API_VERSION;
+use crate::{Error, ErrorCode, IsolatePort, VmCore, descriptor};
+use kvm_bindings::{KVM_API_VERSION, KVM_CAP_USER_MEMORY};
 use std::ffi::CString;
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// An open /dev/kvm.
@@ -26,9 +29,23 @@ impl KvmCore {
     ///
     /// [`ErrorCode::Unavailable`], [`ErrorCode::Permission`], [`ErrorCode::ApiVersion`].
     pub fn open(path: &str) -> Result<Self, Error> {
+        Self::open_with(path, true)
+    }
+
+    /// As [`open`](Self::open); with `close_on_exec` false, programs that this process starts have the descriptor too.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with(path: &str, close_on_exec: bool) -> Result<Self, Error> {
         let c_path = CString::new(path)
             .map_err(|_| Error::new(ErrorCode::Unavailable, "the path contains a NUL character"))?;
-        let kvm = kvm_ioctls::Kvm::new_with_path(c_path).map_err(|error| open_error(path, error.errno()))?;
+        let kvm = if close_on_exec {
+            kvm_ioctls::Kvm::new_with_path(c_path)
+        } else {
+            descriptor::open_inheritable(c_path)
+        };
+        let kvm = kvm.map_err(|error| open_error(path, error.errno()))?;
         let version = kvm.get_api_version();
         if version != KVM_API_VERSION as i32 {
             let found = if version < 0 { "it is no KVM device".into() } else { format!("it has {version}") };
@@ -68,7 +85,8 @@ impl KvmCore {
     ///
     /// [`ErrorCode::Closed`].
     pub fn check_extension(&self, capability: u32) -> Result<i32, Error> {
-        self.with(|kvm| Ok(kvm.check_extension_raw(u64::from(capability))))
+        // The kernel refuses a question that only a machine can answer: it lacks that, as far as it knows.
+        self.with(|kvm| Ok(kvm.check_extension_raw(u64::from(capability)).max(0)))
     }
 
     /// The limits, in the order vCPU mapping size (bytes), recommended vCPUs, vCPUs, vCPU ids, memory slots.
@@ -86,6 +104,39 @@ impl KvmCore {
                 kvm.get_max_vcpu_id() as u32,
                 kvm.get_nr_memslots() as u32,
             ])
+        })
+    }
+
+    /// The descriptor's number.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Closed`].
+    pub fn raw_fd(&self) -> Result<i32, Error> {
+        self.with(|kvm| Ok(kvm.as_raw_fd()))
+    }
+
+    /// A machine that somebody else made in this process, from its descriptor, which stays theirs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Descriptor`] for a descriptor that is none of a machine, or of one of another process;
+    /// [`ErrorCode::Closed`].
+    pub fn create_vm_from_raw_fd(&self, fd: i32, port: Arc<IsolatePort>) -> Result<Arc<VmCore>, Error> {
+        self.with(|kvm| {
+            let (copy, _) = descriptor::duplicate(fd, descriptor::VM)?;
+            let vm = descriptor::vm(kvm, copy)?;
+            // KVM answers no process but the one that made the machine.
+            if vm.check_extension_raw(u64::from(KVM_CAP_USER_MEMORY) as _) < 0 {
+                let message = format!("descriptor {fd} is a machine of another process");
+                return Err(Error {
+                    message,
+                    ..Error::last_os(ErrorCode::Descriptor, "KVM_CHECK_EXTENSION")
+                });
+            }
+            let vm = VmCore::new(vm, port);
+            vm.share();
+            Ok(vm)
         })
     }
 

@@ -1,7 +1,10 @@
 //! Structures of aarch64, written down here because the bindings have those of the architecture that they are built for
 //! only, and the tables are written on x86_64. A build for aarch64 holds them against the bindings.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 /// `struct kvm_vcpu_events` of `arch/arm64/include/uapi/asm/kvm.h`, its one member flattened.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct ArmVcpuEvents {
     /// `exception.serror_pending`.
@@ -44,3 +47,34 @@ const _: () = {
     assert!(offset_of!(ArmDebugExit, hsr_high) == offset_of!(kvm_debug_exit_arch, hsr_high));
     assert!(offset_of!(ArmDebugExit, far) == offset_of!(kvm_debug_exit_arch, far));
 };
+
+#[cfg(target_arch = "aarch64")]
+impl From<kvm_bindings::kvm_vcpu_events> for ArmVcpuEvents {
+    fn from(events: kvm_bindings::kvm_vcpu_events) -> Self {
+        let exception = events.exception;
+        Self {
+            serror_pending: exception.serror_pending,
+            serror_has_esr: exception.serror_has_esr,
+            ext_dabt_pending: exception.ext_dabt_pending,
+            pad: exception.pad,
+            serror_esr: exception.serror_esr,
+            reserved: events.reserved,
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+impl From<ArmVcpuEvents> for kvm_bindings::kvm_vcpu_events {
+    fn from(events: ArmVcpuEvents) -> Self {
+        Self {
+            exception: kvm_bindings::kvm_vcpu_events__bindgen_ty_1 {
+                serror_pending: events.serror_pending,
+                serror_has_esr: events.serror_has_esr,
+                ext_dabt_pending: events.ext_dabt_pending,
+                pad: events.pad,
+                serror_esr: events.serror_esr,
+            },
+            reserved: events.reserved,
+        }
+    }
+}

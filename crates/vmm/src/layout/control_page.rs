@@ -3,7 +3,10 @@
 use std::mem::{offset_of, size_of};
 
 use super::Node::{self, Group, Offset};
-use crate::control::{Control, Counters, POSTED_ENTRIES, PostedWrite, REASONS, Status, flag};
+use crate::control::{
+    CLOSED_OFFSET, Control, Counters, EXCHANGE_OFFSET, EXCHANGE_SIZE, POSTED_ENTRIES, PostedWrite, REASONS,
+    Status, flag,
+};
 
 macro_rules! control {
     ($name:literal, $field:ident) => {
@@ -28,6 +31,8 @@ pub const CONTROL_PAGE: &[Node] = &[
     control!("openAccess", open_access),
     control!("stopCode", stop_code),
     control!("stopDevice", stop_device),
+    Offset("closed", CLOSED_OFFSET),
+    Group("exchange", &[Offset("offset", EXCHANGE_OFFSET), Offset("size", EXCHANGE_SIZE)]),
     Group(
         "counters",
         &[

@@ -4,9 +4,9 @@ use super::ArmVcpuEvents;
 use kvm_bindings::{
     kvm_clock_data, kvm_cpuid_entry2, kvm_debugregs, kvm_dtable, kvm_fpu, kvm_guest_debug,
     kvm_guest_debug_arch, kvm_mp_state, kvm_msr_entry, kvm_pit_channel_state, kvm_pit_state2, kvm_regs,
-    kvm_segment, kvm_sregs, kvm_vcpu_events, kvm_vcpu_events__bindgen_ty_1, kvm_vcpu_events__bindgen_ty_2,
-    kvm_vcpu_events__bindgen_ty_3, kvm_vcpu_events__bindgen_ty_4, kvm_vcpu_events__bindgen_ty_5, kvm_xcr,
-    kvm_xcrs,
+    kvm_segment, kvm_sregs, kvm_sregs2, kvm_vcpu_events, kvm_vcpu_events__bindgen_ty_1,
+    kvm_vcpu_events__bindgen_ty_2, kvm_vcpu_events__bindgen_ty_3, kvm_vcpu_events__bindgen_ty_4,
+    kvm_vcpu_events__bindgen_ty_5, kvm_xcr, kvm_xcrs,
 };
 
 /// How the bytes of one field, or of one element of an array field, are read.
@@ -164,6 +164,21 @@ layouts! {
         interrupt_bitmap = "One bit for each vector that waits to be injected"
     }
 
+    #[doc = "Special registers, with the page-directory pointers of PAE paging instead of the interrupt bitmap"]
+    SREGS2: kvm_sregs2 as "kvm_sregs2" {
+        cs, ds, es, fs, gs, ss,
+        tr = "Task register",
+        ldt = "Local descriptor table",
+        gdt = "Global descriptor table",
+        idt = "Interrupt descriptor table",
+        cr0, cr2 = "Address of the last page fault", cr3 = "Guest-physical address of the page tables", cr4,
+        cr8 = "Task priority",
+        efer = "The MSR `EFER`: long mode, no-execute",
+        apic_base = "The MSR `IA32_APIC_BASE`",
+        flags = "1: `pdptrs` is valid",
+        pdptrs = "The four page-directory pointers of PAE paging"
+    }
+
     #[doc = "One CPUID leaf or sub-leaf"]
     CPUID_ENTRY2: kvm_cpuid_entry2 as "kvm_cpuid_entry2" {
         function = "Leaf: `eax` of the request",
@@ -226,7 +241,8 @@ layouts! {
         fpr = "ST0 to ST7, 10 bytes used of each",
         fcw = "Control word", fsw = "Status word", ftwx = "Abridged tag word",
         last_opcode, last_ip, last_dp,
-        xmm = "XMM0 to XMM15", mxcsr;
+        xmm = "XMM0 to XMM15",
+        mxcsr = "SSE control and status, which KVM neither reads nor writes here: `xsave` has it";
         pad1, pad2
     }
 

@@ -12,9 +12,13 @@ mod guests;
 mod lifecycle;
 mod machine;
 mod native_loop;
+mod state;
 mod sys;
 
 pub use affinity::{current_cpu, pin_to_cpu, unpin};
 pub use guests::{ACCESS_PORT, EXITS_PER_BLOCK, ExitKind, GUEST_ADDRESS, MARKER_PORT, MMIO_ADDRESS, guest};
 pub use lifecycle::{Lifetime, create_and_dispose};
 pub use native_loop::NativeLoop;
+pub use state::{
+    LOGGED_MEMORY, MSRS, RING_ENTRIES, StateKind, StateLoop, WRITER, WRITER_ADDRESS, WRITER_MEMORY,
+};

@@ -76,6 +76,11 @@ impl GuestMemory {
         self.read_guard().list.iter().find(|region| region.slot == slot).cloned()
     }
 
+    /// Notes single pages as written, in the regions as they are now.
+    pub(crate) fn recorder(&self) -> Recorder {
+        Recorder { regions: self.regions(), last: 0 }
+    }
+
     /// The lowest slot number that no region has.
     pub(crate) fn free_slot(&self) -> u32 {
         let guard = self.read_guard();
@@ -307,6 +312,26 @@ impl GuestMemory {
             })
             .map(|region| (Arc::clone(region), (address - region.guest_address) as usize))
             .ok_or_else(|| out_of_bounds(address, length))
+    }
+}
+
+/// Notes pages that were written, as a dirty ring tells them.
+pub(crate) struct Recorder {
+    regions: Vec<Arc<Region>>,
+    /// Where the last one was found: the next is mostly there, too.
+    last: usize,
+}
+
+impl Recorder {
+    /// Notes a page of a slot (its address space in the upper half, of which there is one). A slot that is gone is passed
+    /// over.
+    pub(crate) fn record(&mut self, slot: u32, page: u64) {
+        let slot = slot & 0xffff;
+        if self.regions.get(self.last).is_none_or(|region| region.slot != slot) {
+            let Some(found) = self.regions.iter().position(|region| region.slot == slot) else { return };
+            self.last = found;
+        }
+        self.regions[self.last].mark_page(page);
     }
 }
 

@@ -89,30 +89,28 @@ impl Region {
         self.guest_region.bitmap()
     }
 
+    /// Notes that a page was written; one that the region does not have is passed over.
+    pub(crate) fn mark_page(&self, page: u64) {
+        self.bitmap().set_bit(usize::try_from(page).unwrap_or(usize::MAX));
+    }
+
     /// The indices of the dirty pages: those in `kvm_log` (KVM's bitmap for this slot), those the host
     /// wrote, and those under a live writable view. `reset` starts a new record.
     pub(crate) fn dirty_pages(&self, kvm_log: &[u64], reset: bool) -> Vec<u32> {
         let bitmap = self.bitmap();
-        // KVM's log was cleared by reading it, so what it said moves into ours.
-        for (index, word) in kvm_log.iter().enumerate() {
-            for bit in (0..64).filter(|bit| word & (1 << bit) != 0) {
-                bitmap.set_bit(index * 64 + bit);
-            }
-        }
         let views = self.writable_views.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (_, offset, length) in views.iter() {
             bitmap.set_addr_range(*offset, *length);
         }
-        let pages = bitmap.len();
+        drop(views);
         if reset {
-            let words = bitmap.get_and_reset();
-            (0..pages)
-                .filter(|page| words[page / 64] & (1 << (page % 64)) != 0)
-                .map(|page| page as u32)
-                .collect()
-        } else {
-            (0..pages).filter(|page| bitmap.is_bit_set(*page)).map(|page| page as u32).collect()
+            let mut words = bitmap.get_and_reset();
+            words.iter_mut().zip(kvm_log).for_each(|(word, logged)| *word |= logged);
+            return set_bits(&words);
         }
+        // KVM's log was cleared by reading it, so what it said moves into ours.
+        set_bits(kvm_log).iter().for_each(|page| bitmap.set_bit(*page as usize));
+        set_bits(&bitmap.clone().get_and_reset())
     }
 
     /// Enters a view of `length` bytes at `offset`; the guard keeps the mapping alive.
@@ -127,6 +125,19 @@ impl Region {
         }
         ViewGuard { region: Arc::clone(self), id, offset, length, read_only }
     }
+}
+
+/// The numbers of the bits that are set. A region has fewer than 2^31 pages.
+fn set_bits(words: &[u64]) -> Vec<u32> {
+    let mut bits = Vec::with_capacity(words.iter().map(|word| word.count_ones() as usize).sum());
+    for (index, word) in words.iter().enumerate() {
+        let mut left = *word;
+        while left != 0 {
+            bits.push(index as u32 * 64 + left.trailing_zeros());
+            left &= left - 1;
+        }
+    }
+    bits
 }
 
 /// Held by a view of guest memory in JavaScript until its buffer is collected.

@@ -7,10 +7,17 @@
 //! a running vCPU would wait in the kernel for the whole of KVM_RUN. The kick is outside of the gate.
 
 mod access;
+mod dirty_ring;
+mod exchange;
 mod pages;
+mod pre_fault;
 mod run_loop;
 mod state;
+#[cfg(target_arch = "x86_64")]
+mod tsc;
 
+pub(crate) use dirty_ring::ENTRY_SIZE as RING_ENTRY_SIZE;
+pub use exchange::Exchange;
 pub use pages::{Exposure, RunPages};
 pub(crate) use run_loop::Lane;
 pub use state::VcpuState;
@@ -20,13 +27,14 @@ use crate::isolate::Reply;
 use crate::kick::{Interrupted, Kick, shutting_down};
 use crate::registry::Registry;
 use crate::routes::Routes;
+use crate::stats::Stats;
 use crate::thread_clock::install_handler;
 use crate::{Error, IsolatePort, VmCore};
 use kvm_ioctls::VcpuFd;
 use std::cell::UnsafeCell;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// An access to a device of another isolate that this vCPU waits for.
 pub(crate) struct Forward {
@@ -56,6 +64,8 @@ struct Local {
     forward: Option<Forward>,
     /// The thread clock's tick at which the slice began.
     slice_start: u32,
+    /// How often in a row the dirty ring was full with nothing in it.
+    full_in_vain: u32,
 }
 
 /// One vCPU.
@@ -66,6 +76,10 @@ pub struct VcpuCore {
     kick: Kick,
     /// The pages shared with JavaScript.
     pub pages: Arc<RunPages>,
+    /// The ring of the pages that it wrote, if its machine has rings.
+    dirty_ring: Mutex<Option<dirty_ring::DirtyRing>>,
+    /// Its open statistics: a descriptor that would keep the machine.
+    stats: Mutex<Option<Arc<Stats>>>,
     /// The vCPU's id in its machine.
     pub id: u32,
     /// Its number in the registry, and which use of that number it is.
@@ -131,6 +145,10 @@ impl VcpuCore {
         install_handler()?;
         let raw_fd = fd.as_raw_fd();
         let pages = Arc::new(RunPages::map(raw_fd, run_size)?);
+        let dirty_ring = match vm.dirty_ring_size() {
+            0 => None,
+            size => Some(dirty_ring::DirtyRing::map(raw_fd, size)?),
+        };
         let (number, generation) = Registry::global().reserve();
         let vcpu = Arc::new(Self {
             local: UnsafeCell::new(Local {
@@ -142,11 +160,14 @@ impl VcpuCore {
                 pending: None,
                 forward: None,
                 slice_start: 0,
+                full_in_vain: 0,
             }),
             gate: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             kick: Kick::default(),
             pages,
+            dirty_ring: Mutex::new(dirty_ring),
+            stats: Mutex::default(),
             id,
             number,
             generation,
@@ -188,8 +209,16 @@ impl VcpuCore {
         // The claims hold devices, and those hold descriptors.
         local.routes = Arc::default();
         if local.fd.take().is_some() {
+            self.drop_dirty_ring();
+            if let Some(stats) = self.open_stats().take() {
+                stats.close();
+            }
             self.pages.retire();
         }
+    }
+
+    pub(crate) fn open_stats(&self) -> MutexGuard<'_, Option<Arc<Stats>>> {
+        self.stats.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Whether the vCPU is closed.
@@ -202,6 +231,7 @@ impl VcpuCore {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
+        self.announce_close();
         self.kick();
         // Leaving the gate of a closed vCPU lets go of the descriptor. A runner that is just leaving may have
         // looked before we closed, and its release may reach us some cycles late: give it those. One that is
@@ -310,6 +340,7 @@ impl VcpuCore {
 
 impl Drop for VcpuCore {
     fn drop(&mut self) {
+        self.harvest_dirty_ring();
         self.pages.retire();
         Registry::global().release(self.number);
     }

@@ -209,6 +209,24 @@ impl RunPages {
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), self.start.add(offset), data.len()) };
     }
 
+    /// Copies bytes out of any of the pages, unless they are gone.
+    pub(crate) fn copy_out(&self, offset: usize, data: &mut [u8]) {
+        assert!(offset + data.len() <= self.length());
+        self.pinned(|_| {
+            // SAFETY: the range lies in the pages, which are pinned; the target is a separate local buffer.
+            unsafe { std::ptr::copy_nonoverlapping(self.start.add(offset), data.as_mut_ptr(), data.len()) };
+        });
+    }
+
+    /// Copies bytes into any of the pages, unless they are gone.
+    pub(crate) fn copy_in(&self, offset: usize, data: &[u8]) {
+        assert!(offset + data.len() <= self.length());
+        self.pinned(|_| {
+            // SAFETY: as above.
+            unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), self.start.add(offset), data.len()) };
+        });
+    }
+
     /// Fills part of the run pages: the default answer of a read is all ones.
     #[inline]
     pub(crate) fn fill_ones(&self, offset: usize, length: usize) {

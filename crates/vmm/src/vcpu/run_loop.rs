@@ -10,10 +10,13 @@ use crate::posted::Drained;
 use crate::thread_clock::{TICKS_PER_SLICE, ThreadClock};
 use crate::{ErrorCode, raw_ioctl};
 use kvm_bindings::{
-    KVM_EXIT_HYPERCALL, KVM_EXIT_HYPERV, KVM_EXIT_IO, KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO,
-    KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR, KVM_EXIT_XEN,
+    KVM_EXIT_DIRTY_RING_FULL, KVM_EXIT_HYPERCALL, KVM_EXIT_HYPERV, KVM_EXIT_IO, KVM_EXIT_MEMORY_FAULT,
+    KVM_EXIT_MMIO, KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR, KVM_EXIT_XEN,
 };
 use std::sync::atomic::Ordering;
+
+/// How often in a row a ring may be full with nothing in it.
+const FULL_IN_VAIN: u32 = 100;
 
 /// Who called, which decides when the loop comes back without an exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,6 +198,7 @@ impl VcpuCore {
         match reason {
             KVM_EXIT_IO => self.io(local, lane),
             KVM_EXIT_MMIO => self.mmio(local, lane),
+            KVM_EXIT_DIRTY_RING_FULL if !self.vm.exits_when_ring_is_full() => self.empty_dirty_rings(local),
             _ => {
                 let open = matches!(
                     reason,
@@ -208,6 +212,24 @@ impl VcpuCore {
                 Counters::add(&counters.javascript, 1);
                 Pass::Return(Status::Exit)
             }
+        }
+    }
+
+    /// Makes room in the dirty rings, so that the guest can go on.
+    #[cold]
+    fn empty_dirty_rings(&self, local: &mut Local) -> Pass {
+        self.pages.set_open_access(false);
+        Counters::add(&self.pages.counters().rust, 1);
+        match self.vm.collect_dirty_rings() {
+            // The thread of another vCPU may have made the room since the exit, but not every time.
+            Ok(false) if local.full_in_vain == FULL_IN_VAIN => {
+                Pass::Return(self.fail(self.vm.ring_is_stuck()))
+            }
+            Ok(found) => {
+                local.full_in_vain = if found { 0 } else { local.full_in_vain + 1 };
+                Pass::Again
+            }
+            Err(error) => Pass::Return(self.fail(error)),
         }
     }
 

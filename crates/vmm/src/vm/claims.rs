@@ -2,6 +2,7 @@
 
 use super::VmCore;
 use crate::error::IoctlResult;
+use crate::host::lacks;
 use crate::routes::{PostedRange, Routes};
 use crate::{Bus, Claim, Error, ErrorCode, Target};
 use kvm_ioctls::{IoEventAddress, VmFd};
@@ -111,12 +112,12 @@ impl VmCore {
     }
 
     fn add_zone(&self, vm: &VmFd, claim: &Claim, range: PostedRange) -> Result<(), Error> {
-        let capability = match claim.bus {
-            Bus::Io => KVM_CAP_COALESCED_PIO,
-            Bus::Mmio => KVM_CAP_COALESCED_MMIO,
+        let (capability, name) = match claim.bus {
+            Bus::Io => (KVM_CAP_COALESCED_PIO, "KVM_CAP_COALESCED_PIO"),
+            Bus::Mmio => (KVM_CAP_COALESCED_MMIO, "KVM_CAP_COALESCED_MMIO"),
         };
         if vm.check_extension_raw(capability as _) <= 0 {
-            return Err(Error::new(ErrorCode::Unsupported, "this host cannot collect posted writes"));
+            return Err(lacks(name));
         }
         let length = u32::try_from(range.length)
             .map_err(|_| Error::new(ErrorCode::Unsupported, "a posted range is at most 4 GiB long"))?;

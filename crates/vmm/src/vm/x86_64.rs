@@ -1,9 +1,9 @@
 //! What only machines of x86_64 have: the timer, the clock, the state of the interrupt controllers.
 
 use super::{VmCore, VmState};
-use crate::Error;
 use crate::error::IoctlResult;
 use crate::state::{from_bytes, put};
+use crate::{Error, ErrorCode};
 use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_irqchip, kvm_pit_config};
 use zerocopy::IntoBytes;
 
@@ -34,6 +34,11 @@ impl VmCore {
     pub fn create_pit2(&self, speaker_dummy: bool) -> Result<(), Error> {
         let flags = if speaker_dummy { KVM_PIT_SPEAKER_DUMMY } else { 0 };
         self.with(|vm| {
+            // Kernels before 6.13 make a timer that nothing hears without interrupt controllers: refused as later
+            // ones refuse it.
+            if vm.get_irqchip(&mut kvm_irqchip::default()).is_err_and(|error| error.errno() == libc::ENXIO) {
+                return Err(Error::os(ErrorCode::Ioctl, "KVM_CREATE_PIT2", libc::ENOENT));
+            }
             vm.create_pit2(kvm_pit_config { flags, ..Default::default() }).ioctl("KVM_CREATE_PIT2")
         })
     }

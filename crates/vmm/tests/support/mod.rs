@@ -13,7 +13,7 @@ use vmhatch_vmm::{
     Access, Backing, Bus, Claim, IsolatePort, KvmCore, PostedWrite, RegionConfig, RunPages, ScriptDevice,
     Status, Target, VcpuCore, VcpuState, ViewGuard, VmCore, flag,
 };
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Longer than anything here takes on a busy machine: what runs into it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);

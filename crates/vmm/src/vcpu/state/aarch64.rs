@@ -2,17 +2,18 @@
 
 use super::VcpuState;
 use crate::error::IoctlResult;
+use crate::layout::ArmVcpuEvents;
 use crate::state::{absent, from_bytes, put};
 use crate::vcpu::VcpuCore;
 use crate::{Error, ErrorCode};
 use kvm_bindings::{
-    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW, RegList, kvm_device_attr,
-    kvm_guest_debug, kvm_guest_debug_arch, kvm_vcpu_init,
+    KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW, RegList,
+    kvm_device_attr, kvm_guest_debug, kvm_guest_debug_arch, kvm_vcpu_init,
 };
 use zerocopy::IntoBytes;
 
-/// More registers than any processor of today has: with SVE about 700.
-const REGISTERS: usize = 4096;
+/// As many as the bindings take; a processor with SVE has about 350.
+const REGISTERS: usize = 500;
 
 impl VcpuCore {
     /// Reads one of the vCPU's structures into `target`; the bytes that it has.
@@ -23,7 +24,10 @@ impl VcpuCore {
     /// architecture does not have, [`ErrorCode::Busy`], [`ErrorCode::Closed`], [`ErrorCode::Ioctl`].
     pub fn get_state(&self, state: VcpuState, target: &mut [u8]) -> Result<usize, Error> {
         self.with(|fd| match state {
-            VcpuState::Events => put(target, fd.get_vcpu_events().ioctl("KVM_GET_VCPU_EVENTS")?.as_bytes()),
+            VcpuState::Events => {
+                let events = fd.get_vcpu_events().ioctl("KVM_GET_VCPU_EVENTS")?;
+                put(target, ArmVcpuEvents::from(events).as_bytes())
+            }
             _ => Err(absent(&format!("{state:?}"))),
         })
     }
@@ -36,8 +40,8 @@ impl VcpuCore {
     pub fn set_state(&self, state: VcpuState, bytes: &[u8]) -> Result<(), Error> {
         self.with(|fd| match state {
             VcpuState::Events => {
-                let events = from_bytes("kvm_vcpu_events", bytes)?;
-                fd.set_vcpu_events(&events).ioctl("KVM_SET_VCPU_EVENTS")
+                let events: ArmVcpuEvents = from_bytes("kvm_vcpu_events", bytes)?;
+                fd.set_vcpu_events(&events.into()).ioctl("KVM_SET_VCPU_EVENTS")
             }
             _ => Err(absent(&format!("{state:?}"))),
         })
@@ -89,6 +93,7 @@ impl VcpuCore {
     ///
     /// # Errors
     ///
+    /// [`ErrorCode::Unsupported`] for more breakpoints than the processor has, which KVM would forget without a word;
     /// [`ErrorCode::Busy`], [`ErrorCode::Closed`], [`ErrorCode::Ioctl`].
     pub fn set_guest_debug(&self, single_step: bool, breakpoints: &[u64]) -> Result<(), Error> {
         /// `DBGBCR<n>_EL1`: enabled, at EL1 and EL0 (`PMC` 0b11), all four bytes of the instruction (`BAS` 0b1111).
@@ -99,6 +104,12 @@ impl VcpuCore {
         }
         let mut arch = kvm_guest_debug_arch::default();
         if !breakpoints.is_empty() {
+            let most = self.vm.check_extension(KVM_CAP_GUEST_DEBUG_HW_BPS)?;
+            if usize::try_from(most).unwrap_or(0) < breakpoints.len() {
+                let asked = breakpoints.len();
+                let message = format!("{asked} hardware breakpoints: this host's processor has {most}");
+                return Err(Error::new(ErrorCode::Unsupported, message));
+            }
             control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW;
             for (index, address) in breakpoints.iter().take(arch.dbg_bvr.len()).enumerate() {
                 arch.dbg_bvr[index] = *address;

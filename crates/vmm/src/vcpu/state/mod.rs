@@ -4,6 +4,10 @@
 mod aarch64;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
+#[cfg(target_arch = "x86_64")]
+mod x86_events;
+#[cfg(target_arch = "x86_64")]
+mod x86_extended;
 
 use super::VcpuCore;
 use crate::error::IoctlResult;
@@ -11,6 +15,7 @@ use crate::state::states;
 use crate::{Error, ErrorCode};
 use kvm_bindings::kvm_mp_state;
 use kvm_ioctls::VcpuFd;
+use std::os::fd::AsRawFd;
 
 states! {
     /// A structure of the vCPU that one ioctl reads and one writes.
@@ -23,16 +28,40 @@ states! {
         Lapic,
         /// `struct kvm_vcpu_events`: exceptions and interrupts that wait.
         Events,
+        /// `struct kvm_fpu`: the registers of x87 and SSE.
+        Fpu,
+        /// `struct kvm_xcrs`: the extended control registers.
+        Xcrs,
+        /// `struct kvm_debugregs`: the guest's own debug registers.
+        DebugRegs,
+        /// `struct kvm_sregs2`: as `Sregs`, with the page-directory pointers of PAE paging.
+        Sregs2,
+        /// `struct kvm_xsave`: the extended state as `xsave` stores it, in 4096 bytes.
+        Xsave,
+        /// The same in as many bytes as the host's processor needs.
+        Xsave2,
+        /// `struct kvm_nested_state`: the state of a hypervisor in the guest.
+        NestedState,
     }
 }
 
 impl VcpuCore {
-    pub(super) fn with<T>(&self, use_fd: impl FnOnce(&VcpuFd) -> Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn with<T>(&self, use_fd: impl FnOnce(&VcpuFd) -> Result<T, Error>) -> Result<T, Error> {
         let gate = self.use_now()?;
         match &gate.local().fd {
             Some(fd) => use_fd(fd),
             None => Err(Error::closed("Vcpu")),
         }
+    }
+
+    /// The number of the vCPU's descriptor, for use with other interfaces of the kernel, or of this package.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Busy`], [`ErrorCode::Closed`].
+    pub fn raw_fd(&self) -> Result<i32, Error> {
+        self.vm.share();
+        self.with(|fd| Ok(fd.as_raw_fd()))
     }
 
     /// `KVM_GET_MP_STATE`.

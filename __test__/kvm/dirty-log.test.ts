@@ -1,0 +1,203 @@
+import test, { type ExecutionContext } from 'ava';
+
+import { Cap, type KvmError, type MemoryRegion, type Vcpu, type Vm } from '../../index.ts';
+import { enter, realModeGuest } from '../helpers/guests.ts';
+import { exitOf, makeVm } from '../helpers/machine.ts';
+
+/** Writes a byte to each of the pages 0x10 to 0x5f, then halts; over and over. */
+const WRITER = realModeGuest(
+  [0xb8, 0x00, 0x10], //             again: mov ax, 0x1000
+  [0x8e, 0xc0], //                   next: mov es, ax
+  [0x26, 0xa2, 0x00, 0x00], //       mov es:[0], al
+  [0x05, 0x00, 0x01], //             add ax, 0x100
+  [0x3d, 0x00, 0x60, 0x72, 0xf2], // cmp ax, 0x6000; jb next
+  [0xf4, 0xeb, 0xec], //             hlt; jmp again
+);
+const WRITTEN = Array.from({ length: 0x50 }, (_, index) => 0x10 + index);
+
+/** 100 pages: the last word of the log has 36 bits. */
+const PAGES = 100;
+
+interface Logged {
+  vm: Vm;
+  vcpu: Vcpu;
+  region: MemoryRegion;
+}
+
+function makeLogged(t: ExecutionContext, prepare: (vm: Vm) => void = () => undefined): Logged {
+  const vm = makeVm(t);
+  prepare(vm);
+  const region = vm.memory.map({ guestAddress: 0, size: PAGES * 4096, logDirtyPages: true });
+  vm.memory.write(WRITER.loadAddress, WRITER.bytes);
+  const vcpu = vm.createVcpu();
+  enter(vcpu, WRITER);
+  return { vm, vcpu, region };
+}
+
+const pagesOf = (log: BigUint64Array): number[] =>
+  Array.from({ length: PAGES }, (_, page) => page).filter(
+    (page) => ((log[page >> 6]! >> BigInt(page & 63)) & 1n) === 1n,
+  );
+
+/** Processors may write more than the guest's program does, never less. */
+function includes(t: ExecutionContext, pages: readonly number[], wanted: readonly number[]): void {
+  t.deepEqual(
+    wanted.filter((page) => !pages.includes(page)),
+    [],
+  );
+}
+
+function hasManual(t: ExecutionContext): boolean {
+  if (makeVm(t).checkExtension(Cap.ManualDirtyLogProtect2)) return true;
+  t.log('skipped: this KVM lacks KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2');
+  t.pass();
+  return false;
+}
+
+test('the log has a bit for each page, in whole words', (t) => {
+  const { vm, vcpu, region } = makeLogged(t);
+  exitOf(vcpu.run(), 'hlt');
+  const log = vm.getDirtyLog(region.slot);
+  t.is(log.length, 2);
+  includes(t, pagesOf(log), WRITTEN);
+  t.deepEqual(pagesOf(vm.getDirtyLog(region.slot)), []);
+});
+
+test('reading and clearing are two steps where they are made so', (t) => {
+  if (!hasManual(t)) return;
+  const { vm, vcpu, region } = makeLogged(t, (machine) => machine.enableManualDirtyLogProtect());
+  const { slot } = region;
+  exitOf(vcpu.run(), 'hlt');
+  includes(t, pagesOf(vm.getDirtyLog(slot)), WRITTEN);
+  includes(t, pagesOf(vm.getDirtyLog(slot)), WRITTEN);
+  // The first 64 pages, but only those whose bits are set.
+  vm.clearDirtyLog({ slot, bitmap: BigUint64Array.of(0xffff_ffffn), pages: 64 });
+  const left = pagesOf(vm.getDirtyLog(slot));
+  includes(
+    t,
+    left,
+    WRITTEN.filter((page) => page >= 32),
+  );
+  t.true(left.every((page) => page >= 32));
+  // The rest of the region is no multiple of 64.
+  vm.clearDirtyLog({ slot, firstPage: 64, bitmap: BigUint64Array.of(-1n) });
+  t.true(pagesOf(vm.getDirtyLog(slot)).every((page) => page >= 32 && page < 64));
+  vm.clearDirtyLog({ slot, bitmap: vm.getDirtyLog(slot) });
+  t.deepEqual(pagesOf(vm.getDirtyLog(slot)), []);
+  exitOf(vcpu.run(), 'hlt');
+  includes(t, pagesOf(vm.getDirtyLog(slot)), WRITTEN);
+});
+
+test('`dirtyPages()` tells each page once, also where clearing is a step of its own', (t) => {
+  if (!hasManual(t)) return;
+  const { vm, vcpu, region } = makeLogged(t, (machine) => machine.enableManualDirtyLogProtect());
+  region.dirtyPages();
+  for (let lap = 0; lap < 2; lap++) {
+    exitOf(vcpu.run(), 'hlt');
+    vm.memory.writeUint8(99 * 4096, 1);
+    includes(t, region.dirtyPages(), [...WRITTEN, 99]);
+    t.deepEqual(region.dirtyPages(), []);
+    t.deepEqual(pagesOf(vm.getDirtyLog(region.slot)), []);
+  }
+  exitOf(vcpu.run(), 'hlt');
+  includes(t, region.dirtyPages({ reset: false }), WRITTEN);
+  includes(t, region.dirtyPages(), WRITTEN);
+});
+
+test('the plain capability is the same', (t) => {
+  if (!hasManual(t)) return;
+  const { vcpu, region } = makeLogged(t, (machine) => machine.enableCap(Cap.ManualDirtyLogProtect2, [1]));
+  exitOf(vcpu.run(), 'hlt');
+  includes(t, region.dirtyPages(), WRITTEN);
+  t.deepEqual(region.dirtyPages(), []);
+});
+
+test('a log that begins with all pages set', (t) => {
+  if (!hasManual(t)) return;
+  const vm = makeVm(t);
+  if ((vm.checkExtensionInt(Cap.ManualDirtyLogProtect2) & 2) === 0) {
+    const error = t.throws(() => vm.enableManualDirtyLogProtect({ initiallySet: true }), {
+      code: 'ERR_KVM_UNSUPPORTED',
+    });
+    t.regex(error.message, /KVM_DIRTY_LOG_INITIALLY_SET/);
+    return;
+  }
+  vm.enableManualDirtyLogProtect({ initiallySet: true });
+  const region = vm.memory.map({ guestAddress: 0, size: PAGES * 4096, logDirtyPages: true });
+  t.is(pagesOf(vm.getDirtyLog(region.slot)).length, PAGES);
+  t.is(region.dirtyPages().length, PAGES);
+  t.deepEqual(region.dirtyPages(), []);
+});
+
+test('a part that cannot be cleared is refused, and nothing is cleared', (t) => {
+  if (!hasManual(t)) return;
+  const { vm, vcpu, region } = makeLogged(t, (machine) => machine.enableManualDirtyLogProtect());
+  const { slot } = region;
+  exitOf(vcpu.run(), 'hlt');
+  const before = pagesOf(vm.getDirtyLog(slot));
+  const bitmap = BigUint64Array.of(-1n, -1n);
+  for (const part of [
+    { firstPage: 1 },
+    { firstPage: 63, pages: 1 },
+    { firstPage: 64, pages: 32 },
+    { pages: 65 },
+    { pages: 128 },
+    { firstPage: 128 },
+    { firstPage: 64, pages: 64 },
+  ]) {
+    const error = t.throws<KvmError>(() => vm.clearDirtyLog({ slot, bitmap, ...part }), {
+      code: 'ERR_KVM_IOCTL',
+    });
+    t.is(error?.errno, 22, JSON.stringify(part));
+    t.is(error?.syscall, 'KVM_CLEAR_DIRTY_LOG');
+  }
+  t.like(
+    t.throws(() => vm.clearDirtyLog({ slot: 77, bitmap })),
+    { code: 'ERR_KVM_IOCTL', errno: 2 },
+  );
+  const unlogged = vm.memory.map({ guestAddress: 2 ** 30, size: 0x40000 });
+  t.like(
+    t.throws(() => vm.clearDirtyLog({ slot: unlogged.slot, bitmap: BigUint64Array.of(1n) })),
+    {
+      code: 'ERR_KVM_IOCTL',
+      errno: 2,
+    },
+  );
+  t.deepEqual(pagesOf(vm.getDirtyLog(slot)), before);
+});
+
+test('wrong arguments are refused', (t) => {
+  const { vm, region } = makeLogged(t);
+  const { slot } = region;
+  const bitmap = BigUint64Array.of(-1n, -1n);
+  t.throws(() => vm.clearDirtyLog({ slot } as never), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.throws(() => vm.clearDirtyLog({ slot, bitmap: [1n] as never }), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.throws(() => vm.clearDirtyLog({ slot, bitmap: new Uint8Array(9) }), { code: 'ERR_INVALID_ARG_VALUE' });
+  t.throws(() => vm.clearDirtyLog({ slot, bitmap: new Uint8Array() }), { code: 'ERR_INVALID_ARG_VALUE' });
+  t.throws(() => vm.clearDirtyLog({ slot, bitmap: bitmap.subarray(1), pages: 100 }), {
+    code: 'ERR_INVALID_ARG_VALUE',
+  });
+  t.throws(() => vm.clearDirtyLog({ slot, bitmap, firstPage: -64 }), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => vm.clearDirtyLog({ slot, bitmap, pages: 0 }), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => vm.enableManualDirtyLogProtect({ initiallySet: 1 as never }), {
+    code: 'ERR_INVALID_ARG_TYPE',
+  });
+  t.throws(() => vm.getDirtyLog(1.5), { code: 'ERR_OUT_OF_RANGE' });
+});
+
+test('a host that lacks the two steps says so, and a closed machine that it is closed', (t) => {
+  const { vm, region } = makeLogged(t);
+  const bitmap = BigUint64Array.of(0n, 0n);
+  if (!vm.checkExtension(Cap.ManualDirtyLogProtect2)) {
+    for (const use of [
+      () => vm.enableManualDirtyLogProtect(),
+      () => vm.clearDirtyLog({ slot: region.slot, bitmap }),
+    ]) {
+      t.regex(t.throws(use, { code: 'ERR_KVM_UNSUPPORTED' }).message, /KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2/);
+    }
+  }
+  vm.close();
+  t.throws(() => vm.enableManualDirtyLogProtect(), { code: 'ERR_KVM_CLOSED' });
+  t.throws(() => vm.clearDirtyLog({ slot: 0, bitmap }), { code: 'ERR_KVM_CLOSED' });
+  t.throws(() => vm.getDirtyLog(0), { code: 'ERR_KVM_CLOSED' });
+});

@@ -1,0 +1,333 @@
+import test, { type ExecutionContext } from 'ava';
+
+import { Cap, type KvmError, type MemoryRegion, type Vcpu, type Vm } from '../../index.ts';
+import { enter, realModeGuest } from '../helpers/guests.ts';
+import { LANES } from '../helpers/lanes.ts';
+import { exitOf, makeVm, openKvm } from '../helpers/machine.ts';
+import { until } from '../helpers/wait.ts';
+
+/** What the guest below writes: pages 0x10 to 0xef. A ring of 256 entries has room for 192. */
+const FIRST = 0x10;
+const LAST = 0xef;
+const WRITTEN = Array.from({ length: LAST - FIRST + 1 }, (_, index) => FIRST + index);
+
+/**
+ * Writes a byte to each of those pages, with an `out 0x11, al` after each, and halts; so many times over. The port is
+ * nobody's, and answered by Rust: KVM looks at the ring at each entry. (One that emulates instructions does so hardly
+ * ever else, and would run over the ring's end.)
+ */
+const writer = (laps: number) =>
+  realModeGuest(
+    [0xbd, laps & 0xff, laps >> 8], // mov bp, laps
+    [0xb8, 0x00, 0x10], //             again: mov ax, 0x1000
+    [0x8e, 0xc0], //                   next: mov es, ax
+    [0x26, 0xa2, 0x00, 0x00], //       mov es:[0], al
+    [0xe6, 0x11], //                   out 0x11, al
+    [0x05, 0x00, 0x01], //             add ax, 0x100
+    [0x3d, 0x00, 0xf0, 0x72, 0xf0], // cmp ax, 0xf000; jb next
+    [0xf4, 0x4d, 0x75, 0xe9], //       hlt; dec bp; jnz again
+    [0xeb, 0xfe], //                   jmp $
+  );
+
+/** Says aloud that this host has no dirty rings; what it says instead is tested below. */
+function hasRings(t: ExecutionContext): boolean {
+  const kvm = openKvm(t);
+  const arm = process.arch === 'arm64';
+  if (kvm.checkExtension(Cap.DirtyLogRingAcqRel) || (!arm && kvm.checkExtension(Cap.DirtyLogRing)))
+    return true;
+  t.log('skipped: this KVM lacks KVM_CAP_DIRTY_LOG_RING');
+  t.pass();
+  return false;
+}
+
+/** Says aloud that this host takes no ring so small that the guest below fills it. */
+function hasSmallRings(t: ExecutionContext): boolean {
+  if (!hasRings(t)) return false;
+  if (entriesOf(makeVm(t), 256) === 256) return true;
+  t.log("skipped: this host's smallest ring has more entries than the guest writes pages");
+  t.pass();
+  return false;
+}
+
+interface Ringed {
+  vm: Vm;
+  vcpu: Vcpu;
+  region: MemoryRegion;
+}
+
+/** The smallest ring that a host takes. */
+const entriesOf = (vm: Vm, wanted: number): number => {
+  try {
+    vm.enableDirtyRing({ entries: wanted });
+    return wanted;
+  } catch (error) {
+    // Intel hosts keep 576 entries.
+    if ((error as KvmError).errno !== 22 || wanted >= 1024) throw error;
+    return entriesOf(vm, 1024);
+  }
+};
+
+function makeRinged(t: ExecutionContext, laps: number, whenFull?: 'collect' | 'exit', entries = 256): Ringed {
+  const vm = makeVm(t);
+  if (whenFull === undefined) entriesOf(vm, entries);
+  else vm.enableDirtyRing({ entries: 256, whenFull });
+  const region = vm.memory.map({ guestAddress: 0, size: 2 ** 20, logDirtyPages: true });
+  const guest = writer(laps);
+  vm.memory.write(guest.loadAddress, guest.bytes);
+  vm.setEmptyBus(true);
+  const vcpu = vm.createVcpu();
+  enter(vcpu, guest);
+  // What the program's own bytes made dirty.
+  region.dirtyPages();
+  return { vm, vcpu, region };
+}
+
+/** All of `wanted`, and nothing beyond it but what the processor itself may write. */
+function includes(t: ExecutionContext, pages: Iterable<number>, wanted: readonly number[]): void {
+  const found = new Set(pages);
+  t.deepEqual(
+    wanted.filter((page) => !found.has(page)),
+    [],
+  );
+}
+
+for (const [name, run] of LANES) {
+  test(`${name}: a ring that fills up many times loses no page, and no JavaScript runs`, async (t) => {
+    if (!hasRings(t)) return;
+    const { vm, vcpu, region } = makeRinged(t, 20);
+    for (let lap = 0; lap < 20; lap++) exitOf(await run(vcpu, {}), 'hlt');
+    includes(t, region.dirtyPages(), WRITTEN);
+    t.deepEqual(region.dirtyPages(), []);
+    t.is(vcpu.stats.byRoute.javascript, 20);
+    // 224 pages into a ring with room for 192, which is then empty.
+    if (vm.dirtyRingEntries === 256) t.true(vcpu.stats.byReason.dirtyRingFull! >= 20);
+  });
+
+  test(`${name}: a full ring is an exit for a handler that wants it`, async (t) => {
+    if (!hasSmallRings(t)) return;
+    const { vm, vcpu } = makeRinged(t, 1, 'exit');
+    const pages = new Set<number>();
+    let full = 0;
+    const end = await run(vcpu, {
+      dirtyRingFull: () => {
+        full++;
+        for (const found of vm.harvestDirtyRings()) for (const page of found.pages) pages.add(page);
+        t.true(vm.resetDirtyRings() >= 192);
+      },
+    });
+    exitOf(end, 'hlt');
+    t.is(full, 1);
+    t.true(pages.size < WRITTEN.length);
+    for (const found of vm.harvestDirtyRings()) for (const page of found.pages) pages.add(page);
+    includes(t, pages, WRITTEN);
+  });
+}
+
+test('without a handler a full ring ends the run, and again until there is room', (t) => {
+  if (!hasSmallRings(t)) return;
+  const { vm, vcpu } = makeRinged(t, 1, 'exit');
+  exitOf(vcpu.run(), 'dirtyRingFull');
+  exitOf(vcpu.run(), 'dirtyRingFull');
+  const [found] = vm.harvestDirtyRings();
+  t.true(found!.pages.length >= 192);
+  vm.resetDirtyRings();
+  exitOf(vcpu.run(), 'hlt');
+});
+
+test('a harvested page is noted again after the reset', (t) => {
+  if (!hasRings(t)) return;
+  // Room for more than a lap: the run loop has nothing to do with it.
+  const { vm, vcpu, region } = makeRinged(t, 6, undefined, 4096);
+  const lap = (): number[] => {
+    exitOf(vcpu.run(), 'hlt');
+    return vm.harvestDirtyRings().flatMap(({ pages }) => Array.from(pages));
+  };
+  includes(t, lap(), WRITTEN);
+  // (Where instructions are emulated KVM notes every write, before a reset as well.)
+  lap();
+  t.true(vm.resetDirtyRings() >= WRITTEN.length);
+  t.is(vm.resetDirtyRings(), 0);
+  includes(t, lap(), WRITTEN);
+  t.true(vm.resetDirtyRings() > 0);
+  exitOf(vcpu.run(), 'hlt');
+  includes(t, region.dirtyPages(), WRITTEN);
+});
+
+test('what the host writes is part of a harvest, in every region', (t) => {
+  if (!hasRings(t)) return;
+  const { vm } = makeRinged(t, 1);
+  const other = vm.memory.map({ guestAddress: 0x20_0000, size: 0x4000 });
+  vm.memory.write(0x5fff, Uint8Array.of(1, 2));
+  vm.memory.writeUint8(0x20_3000, 1);
+  t.deepEqual(vm.harvestDirtyRings(), [
+    { slot: 0, pages: Uint32Array.of(5, 6) },
+    { slot: other.slot, pages: Uint32Array.of(3) },
+  ]);
+  t.deepEqual(vm.harvestDirtyRings(), []);
+});
+
+test('a vCPU that is closed leaves its pages in the record', (t) => {
+  if (!hasRings(t)) return;
+  const { vm, vcpu, region } = makeRinged(t, 1);
+  exitOf(vcpu.run(), 'hlt');
+  vcpu.close();
+  includes(t, region.dirtyPages(), WRITTEN);
+  t.deepEqual(vm.harvestDirtyRings(), []);
+});
+
+test('a region that comes in the place of another does not inherit its pages', (t) => {
+  if (!hasRings(t)) return;
+  const { vm, vcpu } = makeRinged(t, 1);
+  const old = vm.memory.map({ guestAddress: 0x20_0000, size: 0x1000, logDirtyPages: true, slot: 7 });
+  exitOf(vcpu.run(), 'hlt');
+  vm.memory.regions[0]!.unmap();
+  old.unmap();
+  const fresh = vm.memory.map({ guestAddress: 0, size: 2 ** 20, logDirtyPages: true, slot: 0 });
+  t.deepEqual(fresh.dirtyPages(), []);
+  t.deepEqual(vm.harvestDirtyRings(), []);
+});
+
+test('the rings are harvested while the vCPU runs in the background', async (t) => {
+  if (!hasRings(t)) return;
+  const { vm, vcpu } = makeRinged(t, 0xffff);
+  const running = vcpu.runInBackground({ hlt: () => undefined });
+  const seen = new Set<number>();
+  let harvests = 0;
+  await until(() => {
+    for (const { pages } of vm.harvestDirtyRings()) for (const page of pages) seen.add(page);
+    vm.resetDirtyRings();
+    return ++harvests > 50 && WRITTEN.every((page) => seen.has(page));
+  });
+  vcpu.kickHandle.kick();
+  t.is((await running).reason, 'kicked');
+});
+
+test('closing the machine, or the vCPU, while the rings are harvested harms nothing', async (t) => {
+  if (!hasRings(t)) return;
+  for (const close of [(m: Ringed) => m.vm.close(), (m: Ringed) => m.vcpu.close()]) {
+    const made = makeRinged(t, 0xffff);
+    const running = made.vcpu.runInBackground({ hlt: () => undefined });
+    for (let times = 0; times < 20; times++) {
+      made.vm.harvestDirtyRings();
+      made.vm.resetDirtyRings();
+      await new Promise(setImmediate);
+    }
+    close(made);
+    await t.throwsAsync(running, { code: 'ERR_KVM_CLOSED' });
+    if (!made.vm.closed) t.true(Array.isArray(made.vm.harvestDirtyRings()));
+  }
+});
+
+test('two vCPUs have a ring each', async (t) => {
+  if (!hasRings(t)) return;
+  const { vm, vcpu, region } = makeRinged(t, 3);
+  const second = vm.createVcpu();
+  enter(second, writer(3));
+  const handlers = { hlt: () => undefined };
+  const runs = [vcpu, second].map((one) => one.runInBackground(handlers));
+  await until(() => [vcpu, second].every(({ stats }) => (stats.byReason.hlt ?? 0) >= 3));
+  for (const one of [vcpu, second]) one.kickHandle.kick();
+  for (const end of await Promise.all(runs)) t.is(end.reason, 'kicked');
+  includes(t, region.dirtyPages(), WRITTEN);
+});
+
+test('with rings there is no log of a slot', (t) => {
+  if (!hasRings(t)) return;
+  const { vm, region } = makeRinged(t, 1);
+  if (vm.checkExtension(Cap.DirtyLogRingWithBitmap)) return t.pass();
+  t.throws(() => vm.getDirtyLog(region.slot), { code: 'ERR_KVM_IOCTL' });
+  return t.like(
+    t.throws(() => vm.clearDirtyLog({ slot: region.slot, bitmap: new BigUint64Array(4) })),
+    {
+      code: 'ERR_KVM_IOCTL',
+    },
+  );
+});
+
+test('rings by the plain capability are rings as well, with the exit', (t) => {
+  if (!hasSmallRings(t)) return;
+  const vm = makeVm(t);
+  if (!vm.checkExtension(Cap.DirtyLogRingAcqRel)) return t.pass();
+  vm.enableCap(Cap.DirtyLogRingAcqRel, [256 * 16]);
+  t.is(vm.dirtyRingEntries, 256);
+  const region = vm.memory.map({ guestAddress: 0, size: 2 ** 20, logDirtyPages: true });
+  const guest = writer(1);
+  vm.memory.write(guest.loadAddress, guest.bytes);
+  const vcpu = vm.createVcpu();
+  enter(vcpu, guest);
+  vm.setEmptyBus(true);
+  exitOf(vcpu.run(), 'dirtyRingFull');
+  t.true(region.dirtyPages().length >= 100);
+  return exitOf(vcpu.run(), 'hlt');
+});
+
+test('bad arguments and wrong orders are refused before anything happens', (t) => {
+  const vm = makeVm(t);
+  t.throws(() => vm.enableDirtyRing(undefined as never), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.throws(() => vm.enableDirtyRing({ entries: 1.5 }), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => vm.enableDirtyRing({ entries: 0 }), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => vm.enableDirtyRing({ entries: 1000 }), { code: 'ERR_INVALID_ARG_VALUE' });
+  t.throws(() => vm.enableDirtyRing({ entries: 256, whenFull: 'stop' as never }), {
+    code: 'ERR_INVALID_ARG_VALUE',
+  });
+  t.throws(() => vm.enableDirtyRing({ entries: 256, size: 1 } as never), { code: 'ERR_INVALID_ARG_VALUE' });
+  t.is(vm.dirtyRingEntries, 0);
+  t.like(
+    t.throws(() => vm.harvestDirtyRings()),
+    { code: 'ERR_KVM_IOCTL', errno: 22 },
+  );
+  t.like(
+    t.throws(() => vm.resetDirtyRings()),
+    {
+      code: 'ERR_KVM_IOCTL',
+      errno: 22,
+      syscall: 'KVM_RESET_DIRTY_RINGS',
+    },
+  );
+});
+
+test('a host without rings says so; one with them refuses what it cannot do', (t) => {
+  const vm = makeVm(t);
+  if (!vm.checkExtension(Cap.DirtyLogRingAcqRel) && !vm.checkExtension(Cap.DirtyLogRing)) {
+    const error = t.throws(() => vm.enableDirtyRing({ entries: 256 }), { code: 'ERR_KVM_UNSUPPORTED' });
+    t.regex(error.message, /KVM_CAP_DIRTY_LOG_RING_ACQ_REL/);
+    return;
+  }
+  t.like(
+    t.throws(() => vm.enableDirtyRing({ entries: 2 ** 27 })),
+    { code: 'ERR_KVM_IOCTL', errno: 7 },
+  );
+  t.like(
+    t.throws(() => vm.enableDirtyRing({ entries: 64 })),
+    { code: 'ERR_KVM_IOCTL', errno: 22 },
+  );
+  t.is(vm.dirtyRingEntries, 0);
+  const entries = entriesOf(vm, 256);
+  t.is(vm.dirtyRingEntries, entries);
+  t.like(
+    t.throws(() => vm.enableDirtyRing({ entries })),
+    { code: 'ERR_KVM_IOCTL', errno: 22 },
+  );
+  const late = makeVm(t);
+  late.createVcpu();
+  t.like(
+    t.throws(() => late.enableDirtyRing({ entries })),
+    {
+      code: 'ERR_KVM_IOCTL',
+      errno: 22,
+      syscall: 'KVM_ENABLE_CAP',
+    },
+  );
+  t.is(late.dirtyRingEntries, 0);
+});
+
+test('after close every method says so', (t) => {
+  const vm = makeVm(t);
+  vm.close();
+  const uses = {
+    enableDirtyRing: () => vm.enableDirtyRing({ entries: 256 }),
+    harvestDirtyRings: () => vm.harvestDirtyRings(),
+    resetDirtyRings: () => vm.resetDirtyRings(),
+  };
+  for (const [name, use] of Object.entries(uses)) t.throws(use, { code: 'ERR_KVM_CLOSED' }, name);
+});
