@@ -201,3 +201,19 @@ test('a host that lacks the two steps says so, and a closed machine that it is c
   t.throws(() => vm.clearDirtyLog({ slot: 0, bitmap }), { code: 'ERR_KVM_CLOSED' });
   t.throws(() => vm.getDirtyLog(0), { code: 'ERR_KVM_CLOSED' });
 });
+
+test('a target that only says that it is one is refused', (t) => {
+  const vm = makeVm(t);
+  vm.memory.map({ guestAddress: 0, size: 0x1000, logDirtyPages: true });
+  const trap = new Proxy(() => 0, {
+    get: () => {
+      throw new Error('a trap');
+    },
+    getPrototypeOf: () => {
+      throw new Error('a trap');
+    },
+  });
+  for (const target of [trap, Object.create(BigUint64Array.prototype), new Uint8Array(8), null]) {
+    t.throws(() => vm.getDirtyLog(0, target as never), { code: 'ERR_INVALID_ARG_TYPE' });
+  }
+});

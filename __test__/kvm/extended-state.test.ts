@@ -1,7 +1,7 @@
 // The wide registers of a vCPU: each structure is read, set as it was, changed, and read again.
 import test from 'ava';
 
-import { Cap, KvmError, type Vcpu } from '../../index.ts';
+import { Cap, CpuidTable, KvmError, type Vcpu } from '../../index.ts';
 import { hasCapability } from '../helpers/capability.ts';
 import { makeVm, openKvm } from '../helpers/machine.ts';
 
@@ -114,6 +114,13 @@ test('an extended state that no processor can have is refused', (t) => {
 
 test('extended control registers take what the CPUID allows', (t) => {
   const vcpu = fullVcpu(t);
+  if (!new CpuidTable(openKvm(t).getSupportedCpuid()).feature('xsave')) {
+    t.log(
+      'skipped: this processor has no XSAVE, and no extended control register but the first, which is fixed',
+    );
+    t.pass();
+    return;
+  }
   const before = vcpu.getXcrs();
   t.is(before.nrXcrs, 1);
   t.is(before.xcrs.length, 16);

@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 
 import { Cap, KvmError, VCPU_EVENT, pcGsiRoutes, type Vcpu, type Vm } from '../../index.ts';
 import { hasCapability } from '../helpers/capability.ts';
+import { enter, findGuest } from '../helpers/guests.ts';
 import { boot, exitOf, makeEvent, makeVm, openKvm } from '../helpers/machine.ts';
 
 const EINVAL = 22;
@@ -138,8 +139,14 @@ test('with split controllers one interrupt waits at a time', (t) => {
 });
 
 test('a system management interrupt reaches its handler', (t) => {
-  const { vcpu } = boot(t, 'system-management', { ramSize: 0x4_0000 });
-  if (!hasCapability(t, openKvm(t), Cap.X86Smm, 'KVM_CAP_X86_SMM', () => vcpu.smi())) return;
+  const vm = makeVm(t);
+  const guest = findGuest('system-management');
+  const ram = { guestAddress: 0, size: 0x4_0000, smm: true };
+  if (!hasCapability(t, openKvm(t), Cap.X86Smm, 'KVM_CAP_X86_SMM', () => vm.memory.map(ram))) return;
+  vm.memory.map(ram);
+  vm.memory.write(guest.loadAddress, guest.bytes);
+  const vcpu = vm.createVcpu();
+  enter(vcpu, guest);
   t.is(nextWrite(t, vcpu).port, READY);
   vcpu.smi();
   t.is(printed(t, vcpu), 'S');

@@ -1,5 +1,6 @@
 // Checks of the arguments of public methods. Nothing is ever converted: `'1'`, `1.5`, `NaN` and an object with
 // valueOf() are refused. Each gives back the value with its type, so that a caller uses what was checked.
+import { types } from 'node:util';
 import { bytes, bytesOrString } from './bytes.ts';
 import { invalidArgType, invalidArgValue, outOfRange } from './errors.ts';
 import { nearest } from './suggest.ts';
@@ -87,6 +88,12 @@ export function oneOf<const T extends string | number | bigint | boolean>(
 export function object(name: string, value: unknown): object {
   if (typeof value !== 'object' || value === null) throw invalidArgType(name, 'of type object', value);
   return value;
+}
+
+/** An array of 64-bit words, and not what only says that it is one. */
+export function words(name: string, value: unknown): BigUint64Array {
+  if (!types.isBigUint64Array(value)) throw invalidArgType(name, 'an instance of BigUint64Array', value);
+  return value as BigUint64Array;
 }
 
 /** An array as the language sees it. */

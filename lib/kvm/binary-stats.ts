@@ -1,4 +1,5 @@
-import { KvmError, invalidArgType, invalidArgValue } from '../internal/errors.ts';
+import { words } from '../internal/check.ts';
+import { KvmError, invalidArgValue } from '../internal/errors.ts';
 import { checkKey } from '../internal/illegal.ts';
 import type { NativeStats } from '../internal/native.ts';
 
@@ -101,9 +102,7 @@ export class BinaryStats {
    * @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
   readValues(target: BigUint64Array = new BigUint64Array(this.#count)): BigUint64Array {
-    if (!(target instanceof BigUint64Array)) {
-      throw invalidArgType('target', 'an instance of BigUint64Array', target);
-    }
+    words('target', target);
     if (target.length !== this.#count) {
       throw invalidArgValue('target', target, `must have ${this.#count} elements`);
     }

@@ -51,6 +51,12 @@ export interface MapOptions {
    * translation, for memory that is taken 2 MiB at a time. Default false.
    */
   hugePages?: boolean;
+  /**
+   * Whether the guest sees it in system management mode, too, which has an address space of its own
+   * (`KVM_CAP_MULTI_ADDRESS_SPACE`); what is written in that mode is in no log of dirty pages. Default false; needs
+   * {@link Cap.X86Smm}.
+   */
+  smm?: boolean;
   /** KVM's number for the region. Default: the lowest free one. */
   slot?: number;
   /**
@@ -77,6 +83,7 @@ const KEYS = [
   'readOnly',
   'logDirtyPages',
   'hugePages',
+  'smm',
   'slot',
   'guestMemfd',
   'guestMemfdOffset',
@@ -128,6 +135,7 @@ export class GuestMemory {
     const readOnly = boolean('options.readOnly', given.readOnly ?? false);
     const logDirtyPages = boolean('options.logDirtyPages', given.logDirtyPages ?? false);
     const hugePages = boolean('options.hugePages', given.hugePages ?? false);
+    const smm = boolean('options.smm', given.smm ?? false);
     const { memfd, path, offset } = checkBacking(given.backing ?? 'anonymous');
     const shared = boolean('options.shared', given.shared ?? false);
     const memfdPart =
@@ -144,7 +152,8 @@ export class GuestMemory {
         (shared ? 2 : 0) |
         (readOnly ? 4 : 0) |
         (logDirtyPages ? 8 : 0) |
-        (hugePages ? 16 : 0),
+        (hugePages ? 16 : 0) |
+        (smm ? 32 : 0),
       path,
       offset,
       memfdPart,

@@ -1,5 +1,5 @@
-import { boolean, bytes, integer, oneOf, options as checkOptions } from '../internal/check.ts';
-import { invalidArgType, invalidArgValue } from '../internal/errors.ts';
+import { boolean, bytes, integer, oneOf, options as checkOptions, words } from '../internal/check.ts';
+import { invalidArgValue } from '../internal/errors.ts';
 import type { NativeVm } from '../internal/native.ts';
 import { VmArm64 } from './vm-arm64.ts';
 
@@ -64,10 +64,10 @@ export abstract class VmDirtyMemory extends VmArm64 {
    */
   getDirtyLog(slot: number, target?: BigUint64Array): BigUint64Array {
     const number = integer('slot', slot, 0, 0x7fff);
-    if (target !== undefined && !(target instanceof BigUint64Array)) {
-      throw invalidArgType('target', 'an instance of BigUint64Array', target);
-    }
-    const log = target ?? new BigUint64Array(this.#native.dirtyLogSize(number) / 8);
+    const log =
+      target === undefined
+        ? new BigUint64Array(this.#native.dirtyLogSize(number) / 8)
+        : words('target', target);
     this.#native.dirtyLog(number, log);
     return log;
   }

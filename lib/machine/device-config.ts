@@ -42,7 +42,8 @@ function checkDevice(name: string, value: unknown): MachineDevice {
   deviceMethods(`${name}.device`, checked.device);
   if (given.io !== undefined) {
     checked.io = ports(`${name}.io`, given.io);
-    if (!platform.hasPorts) throw invalidArgValue(`${name}.io`, given.io, 'needs x86_64: aarch64 has no ports');
+    if (!platform.hasPorts)
+      throw invalidArgValue(`${name}.io`, given.io, 'needs x86_64: aarch64 has no ports');
   }
   if (given.mmio !== undefined) checked.mmio = addresses(`${name}.mmio`, given.mmio);
   if (given.interrupt !== undefined) {

@@ -259,6 +259,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
           readOnly: flag,
           logDirtyPages: flag,
           hugePages: flag,
+          smm: flag,
           slot: oneOf(0, 5, 6, 0x7fff),
           guestMemfd: fc.oneof(
             oneOf(undefined, undefined, undefined),

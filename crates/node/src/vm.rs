@@ -27,6 +27,7 @@ const SHARED: u32 = 2;
 const READ_ONLY: u32 = 4;
 const LOG_DIRTY_PAGES: u32 = 8;
 const HUGE_PAGES: u32 = 16;
+const SMM: u32 = 32;
 
 fn bus(mmio: bool) -> Bus {
     if mmio { Bus::Mmio } else { Bus::Io }
@@ -107,7 +108,7 @@ impl NativeVm {
     // ---- memory
 
     /// Adds a region and returns its slot. Flat arguments: reading an object's properties costs more than the call.
-    /// `flags`: 1 memfd, 2 shared, 4 read-only, 8 dirty log, 16 large pages; a negative slot is the lowest free one.
+    /// `flags`: 1 memfd, 2 shared, 4 read-only, 8 dirty log, 16 large pages, 32 also in system management mode; a negative slot is the lowest free one.
     #[napi(catch_unwind)]
     #[allow(clippy::too_many_arguments, reason = "one flat call; lib/kvm gives it a shape")]
     pub fn map_memory(
@@ -136,6 +137,7 @@ impl NativeVm {
             read_only: flags & READ_ONLY != 0,
             log_dirty_pages: flags & LOG_DIRTY_PAGES != 0,
             huge_pages: flags & HUGE_PAGES != 0,
+            smm: flags & SMM != 0,
         };
         let part = private.map(|memfd| PrivatePart {
             memfd: Arc::clone(&memfd.inner),

@@ -112,7 +112,8 @@ function flat(values: BootValues, protocol: BootProtocol | undefined): FlatImage
 
 function parseCpus(text: string, what: string): number {
   const cpus = parseCount(text, what);
-  if (cpus > platform.maxCpus) throw new UsageError(`${what}: a machine has at most ${platform.maxCpus} vCPUs`);
+  if (cpus > platform.maxCpus)
+    throw new UsageError(`${what}: a machine has at most ${platform.maxCpus} vCPUs`);
   return cpus;
 }
 

@@ -29,6 +29,8 @@ pub struct RegionConfig {
     pub log_dirty_pages: bool,
     /// Whether the host may use 2 MiB pages for it (`MADV_HUGEPAGE`).
     pub huge_pages: bool,
+    /// Whether the guest sees it in system management mode, too: that has an address space of its own.
+    pub smm: bool,
 }
 
 /// One memory slot.
@@ -43,6 +45,8 @@ pub struct Region {
     pub read_only: bool,
     /// Whether KVM notes the guest's writes.
     pub log_dirty_pages: bool,
+    /// Whether it is in the address space of system management mode, too.
+    pub smm: bool,
     /// The host side.
     pub mapping: Arc<Mapping>,
     pub(super) guest_region: Arc<GuestRegionMmap<AtomicBitmap>>,
@@ -79,6 +83,7 @@ impl Region {
             size: config.size,
             read_only: config.read_only,
             log_dirty_pages: config.log_dirty_pages,
+            smm: config.smm,
             mapping,
             guest_region: Arc::new(guest_region),
             writable_views: Mutex::new(Vec::new()),

@@ -2,11 +2,12 @@
 
 use super::VmCore;
 use crate::error::IoctlResult;
+use crate::host::lacks;
 use crate::memory::Region;
 use crate::{Error, ErrorCode, RegionConfig};
 use kvm_bindings::{
-    KVM_MEM_GUEST_MEMFD, KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region,
-    kvm_userspace_memory_region2,
+    KVM_CAP_MULTI_ADDRESS_SPACE, KVM_MEM_GUEST_MEMFD, KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY,
+    kvm_userspace_memory_region, kvm_userspace_memory_region2,
 };
 use kvm_ioctls::VmFd;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -36,11 +37,17 @@ impl VmCore {
                 .checked_add(config.size)
                 .ok_or_else(|| Error::new(ErrorCode::Memory, "the region ends beyond the address space"))?;
             self.memory.check_free(slot, config.guest_address, config.size)?;
+            if config.smm && address_spaces(vm) <= SMM_SPACE as i32 {
+                return Err(lacks("KVM_CAP_X86_SMM"));
+            }
             let region = Arc::new(Region::new(config, slot)?);
             set_slot(vm, &region, region.size, private).map_err(|error| slot_error(vm, slot, error))?;
-            self.memory.insert(Arc::clone(&region)).inspect_err(|_| {
-                let _ = set_slot(vm, &region, 0, None);
-            })?;
+            set_smm_slot(vm, &region, region.size)
+                .and_then(|()| self.memory.insert(Arc::clone(&region)))
+                .inspect_err(|_| {
+                    let _ = set_smm_slot(vm, &region, 0);
+                    let _ = set_slot(vm, &region, 0, None);
+                })?;
             Ok(region)
         })
     }
@@ -53,6 +60,7 @@ impl VmCore {
     pub fn unmap_memory(&self, slot: u32) -> Result<(), Error> {
         self.with(|vm| {
             let region = self.memory.region(slot).ok_or_else(|| Error::closed("MemoryRegion"))?;
+            set_smm_slot(vm, &region, 0)?;
             set_slot(vm, &region, 0, None)?;
             // What the rings still have of this slot must not be found when another region has its number.
             if self.dirty_ring_size() > 0 {
@@ -100,6 +108,30 @@ pub(super) fn set_slot(
         kvm_userspace_memory_region { slot, flags, guest_phys_addr, memory_size: size, userspace_addr };
     // SAFETY: the mapping behind the slot stays reserved until it is removed from KVM or the machine's
     // descriptor is closed: the region holds it, and retiring it replaces the pages, never the range.
+    unsafe { vm.set_user_memory_region(request) }.ioctl("KVM_SET_USER_MEMORY_REGION")
+}
+
+/// The address space that x86_64 has in system management mode; its slots have this number in their upper half.
+const SMM_SPACE: u32 = 1;
+
+fn address_spaces(vm: &VmFd) -> i32 {
+    vm.check_extension_raw(u64::from(KVM_CAP_MULTI_ADDRESS_SPACE) as _)
+}
+
+/// Tells KVM about the region in the address space of system management mode, if it is in that one. The log of dirty pages
+/// is that of the other.
+fn set_smm_slot(vm: &VmFd, region: &Region, size: u64) -> Result<(), Error> {
+    if !region.smm {
+        return Ok(());
+    }
+    let request = kvm_userspace_memory_region {
+        slot: SMM_SPACE << 16 | region.slot,
+        flags: if region.read_only { KVM_MEM_READONLY } else { 0 },
+        guest_phys_addr: region.guest_address,
+        memory_size: size,
+        userspace_addr: region.mapping.as_ptr() as u64,
+    };
+    // SAFETY: as in `set_slot`; both slots are removed before the range is given back.
     unsafe { vm.set_user_memory_region(request) }.ioctl("KVM_SET_USER_MEMORY_REGION")
 }
 

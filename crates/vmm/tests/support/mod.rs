@@ -44,6 +44,7 @@ pub fn region(guest_address: u64, size: u64) -> RegionConfig {
         read_only: false,
         log_dirty_pages: false,
         huge_pages: false,
+        smm: false,
     }
 }
 
