@@ -91,9 +91,9 @@ export function object(name: string, value: unknown): object {
 }
 
 /** An array of 64-bit words, and not what only says that it is one. */
-export function words(name: string, value: unknown): BigUint64Array {
+export function wordArray(name: string, value: unknown): BigUint64Array {
   if (!types.isBigUint64Array(value)) throw invalidArgType(name, 'an instance of BigUint64Array', value);
-  return value as BigUint64Array;
+  return value;
 }
 
 /** An array as the language sees it. */

@@ -1,4 +1,4 @@
-import { words } from '../internal/check.ts';
+import { wordArray } from '../internal/check.ts';
 import { KvmError, invalidArgValue } from '../internal/errors.ts';
 import { checkKey } from '../internal/illegal.ts';
 import type { NativeStats } from '../internal/native.ts';
@@ -102,7 +102,7 @@ export class BinaryStats {
    * @throws `ERR_KVM_CLOSED`, `ERR_KVM_IOCTL`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    */
   readValues(target: BigUint64Array = new BigUint64Array(this.#count)): BigUint64Array {
-    words('target', target);
+    wordArray('target', target);
     if (target.length !== this.#count) {
       throw invalidArgValue('target', target, `must have ${this.#count} elements`);
     }

@@ -1,4 +1,4 @@
-import { boolean, bytes, integer, oneOf, options as checkOptions, words } from '../internal/check.ts';
+import { boolean, bytes, integer, oneOf, options as checkOptions, wordArray } from '../internal/check.ts';
 import { invalidArgValue } from '../internal/errors.ts';
 import type { NativeVm } from '../internal/native.ts';
 import { VmArm64 } from './vm-arm64.ts';
@@ -67,7 +67,7 @@ export abstract class VmDirtyMemory extends VmArm64 {
     const log =
       target === undefined
         ? new BigUint64Array(this.#native.dirtyLogSize(number) / 8)
-        : words('target', target);
+        : wordArray('target', target);
     this.#native.dirtyLog(number, log);
     return log;
   }
