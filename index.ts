@@ -24,6 +24,12 @@ export type {
   KvmDtable as DescriptorTable,
   KvmPitChannelState as PitChannelState,
   KvmSegment as Segment,
+  KvmVcpuEventsException as EventsException,
+  KvmVcpuEventsInterrupt as EventsInterrupt,
+  KvmVcpuEventsNmi as EventsNmi,
+  KvmVcpuEventsSmi as EventsSmi,
+  KvmVcpuEventsTripleFault as EventsTripleFault,
+  KvmXcr as Xcr,
 } from './lib/generated/struct-types.ts';
 export type { Device, DeviceState } from './lib/devices/device.ts';
 export { KvmError } from './lib/internal/errors.ts';
@@ -100,6 +106,7 @@ export type {
   AcpiDescription,
   BootModule,
   BootProtocol,
+  DeviceTreeDescription,
   FlatImage,
   MachineConfig,
   MachineDevice,

@@ -3,6 +3,7 @@ import { elements, integer, object, oneOf, options as checkOptions, property } f
 
 /** Where an interrupt line leads: to a pin of an in-kernel controller. */
 export interface IrqchipRoute {
+  /** Which kind of route. */
   readonly type: 'irqchip';
   /** The line. */
   readonly gsi: number;
@@ -14,6 +15,7 @@ export interface IrqchipRoute {
 
 /** Where an interrupt line leads: it becomes a message-signalled interrupt. */
 export interface MsiRoute {
+  /** Which kind of route. */
   readonly type: 'msi';
   /** The line. */
   readonly gsi: number;
@@ -29,6 +31,7 @@ export interface MsiRoute {
 
 /** Where an interrupt line leads: to a synthetic interrupt of Hyper-V. */
 export interface HvSintRoute {
+  /** Which kind of route. */
   readonly type: 'hvSint';
   /** The line. */
   readonly gsi: number;
