@@ -44,7 +44,7 @@ const kvmFiles =
 
 /** What of it is about things that KVM-PVM lacks: SMM, nested state, a counter of its own, Hyper-V's exits. */
 const hardwareFiles =
-  /\/kvm\/(?:exits-hardware|extended-state|host-golden|injection|vcpu-extras|x86-options)\.test\.ts$/;
+  /\/kvm\/(?:exits-hardware|extended-state|host-golden|injection|large-pages|vcpu-extras|x86-options)\.test\.ts$/;
 
 /** @returns {boolean} */
 const all = () => process.env['VMHATCH_TEST_ALL'] === '1';
