@@ -195,10 +195,15 @@ const anyEntry: fc.Arbitrary<CpuidEntry> = fc.record({
   ecx: register,
   edx: register,
 });
-const anyList = fc.uniqueArray(anyEntry, {
-  maxLength: 40,
-  selector: (one) => `${one.function} ${one.index}`,
-});
+const HIGHEST_EXTENDED = 0x8000_0000;
+// A host's highest leaf is one: what it has above is for the test after this one.
+const anyList = fc
+  .uniqueArray(anyEntry, { maxLength: 40, selector: (one) => `${one.function} ${one.index}` })
+  .map((list) =>
+    list.map((one) =>
+      one.function === HIGHEST_EXTENDED ? { ...one, eax: Math.max(one.eax, HIGHEST_EXTENDED + 0x30) } : one,
+    ),
+  );
 
 for (const name of ['intel', 'amd'] as const) {
   test(`${name}: whatever the host supports, all else stays, and every register is one`, (t) => {
@@ -227,6 +232,14 @@ for (const name of ['intel', 'amd'] as const) {
     );
   });
 }
+
+test('a leaf above the highest that the host tells is found once it is changed, and only then', (t) => {
+  const low = AMD.map((one) => (one.function === HIGHEST_EXTENDED ? { ...one, eax: HIGHEST_EXTENDED } : one));
+  const highest = (cpus: number): number =>
+    find(machineCpuid(low, { cpu: 0, cpus }, CLOCKS), HIGHEST_EXTENDED).eax;
+  t.is(highest(2), 0x8000_0001, 'CmpLegacy is on');
+  t.is(highest(1), HIGHEST_EXTENDED, 'and off');
+});
 
 test('ids tell CPUs apart, and the shift of the core level takes them all to one package', (t) => {
   for (let cpus = 1; cpus <= 32; cpus++) {

@@ -213,8 +213,8 @@ export class CpuidTable implements Iterable<CpuidEntry> {
   }
 
   /**
-   * Turns a feature on or off; nothing that depends on it follows. A leaf that has to be made for it raises the highest
-   * leaf of its range, and the highest sub-leaf of leaf 7, so that a guest finds it.
+   * Turns a feature on or off; nothing that depends on it follows. One that is turned on raises the highest leaf of its
+   * range, and the highest sub-leaf of leaf 7, where they are below its own, so that a guest finds it.
    *
    * @throws As {@link feature}.
    */
