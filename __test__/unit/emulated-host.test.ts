@@ -19,7 +19,7 @@ import { qemuArguments } from '../../scripts/host/start.mjs';
 import { payloadOf } from '../../scripts/host/vmlinux.mjs';
 import { isPlainImage, packedImage } from '../../scripts/kernel/arm64-image.mjs';
 
-const nothing = { args: [], share: [], tty: false, quiet: false };
+const nothing = { args: [], share: [], tty: false, quiet: false, icount: false };
 
 test('the command begins at --, or where no option stands', (t) => {
   t.deepEqual(parseCommandLine(['--', 'node', '--version']), {
@@ -57,6 +57,7 @@ for (const [words, message] of [
   [['--cpus', '0', '--', 'ls'], /^--cpus takes a number from 1 to 64, not '0'$/],
   [['--cpus', '1.5', '--', 'ls'], /^--cpus takes a whole number, not '1.5'$/],
   [['--cpus', '--', 'ls'], /^--cpus needs a value$/],
+  [['--icount', '--cpus', '2', '--', 'ls'], /^--icount is for one processor, so --cpus can only be 1$/],
   [['--memory', '4T', '--', 'ls'], /^--memory takes a size such as 512M or 4G, not '4T'$/],
   [['--memory', '100M', '--', 'ls'], /^--memory in MiB takes a number from 512 to 1048576, not '100'$/],
   [['--timeout', 'soon', '--', 'ls'], /^--timeout takes a number from 1 to 2000000, not 'soon'$/],
@@ -317,6 +318,18 @@ test('each host has what KVM needs of its processor, and its console', (t) => {
   t.regex(line('aarch64'), /-cpu max\S*,sve=off /);
   const size = { arch: 'aarch64', cpus: 1, memoryMiB: 512, terminal: false, sve: true } as const;
   t.notRegex(qemuArguments({ kernel: 'K', initrd: 'I' }, size).join(' '), /sve/);
+});
+
+test('a clock that counts instructions needs one thread of QEMU', (t) => {
+  const size = { cpus: 1, memoryMiB: 512, terminal: false };
+  for (const arch of architectures) {
+    const line = (icount: boolean) =>
+      qemuArguments({ kernel: 'K', initrd: 'I' }, { arch, ...size, icount }).join(' ');
+    t.regex(line(true), /-accel tcg,thread=single .*-icount shift=1,/);
+    t.regex(line(false), /-accel tcg,thread=multi /);
+    t.notRegex(line(false), /icount/);
+  }
+  t.true((parseCommandLine(['--icount', '--cpus', '1', 'ls']) as { icount: boolean }).icount);
 });
 
 test('a metapackage names the kernel of today', (t) => {

@@ -11,13 +11,15 @@ export const usage = `Usage: scripts/emulated-host [OPTION…] -- COMMAND [ARGUM
 
 Runs a command of this checkout on a true KVM host, which QEMU emulates: a Debian kernel with KVM, up in seconds, with
 this machine's files as its own and /dev/kvm. Standard output, standard error and the exit status are the command's.
-The host has its own /tmp, /run and /dev/shm, empty ones, and no network. Nothing that is timed there means anything.
+The host has its own /tmp, /run and /dev/shm, empty ones, and no network. Nothing that is timed there means anything,
+but for what --icount counts.
 
   --cpus N          virtual processors (as many as this machine has, 2 to 8)
   --memory SIZE     its memory: 4G, 512M (4G, or three quarters of this machine's)
   --timeout SECONDS then it is ended with status 124 (1800)
   --share FOLDER    a folder under /tmp, /run or /dev/shm that the command is to see; may be given again
   --tty             the command has a terminal, this one. Ctrl-] ends the host
+  --icount          its clock counts instructions, 2 ns each, whatever this machine does meanwhile; one processor
   --quiet           does not say when the host is up
   --arch ARCH       x86_64 (what it is if nothing is said) or aarch64, whose programs are node and busybox's
   --help            this text
@@ -36,6 +38,7 @@ More: docs/emulated-host.md`;
  * @property {number} [memoryMiB]
  * @property {number} [timeoutMs]
  * @property {string[]} share
+ * @property {boolean} icount
  * @property {boolean} tty
  * @property {boolean} quiet
  */
@@ -103,6 +106,7 @@ const options = {
     },
   },
   '--tty': { value: false, set: (line) => (line.tty = true) },
+  '--icount': { value: false, set: (line) => (line.icount = true) },
   '--quiet': { value: false, set: (line) => (line.quiet = true) },
 };
 
@@ -113,7 +117,7 @@ const options = {
  */
 export function parseCommandLine(words) {
   /** @type {CommandLine} */
-  const line = { command: '', args: [], share: [], tty: false, quiet: false };
+  const line = { command: '', args: [], share: [], icount: false, tty: false, quiet: false };
   const rest = [...words];
   while (rest[0]?.startsWith('-') && rest[0] !== '--') {
     const [name = '', given] = splitOnce(rest.shift() ?? '');
@@ -133,6 +137,9 @@ export function parseCommandLine(words) {
     const value = given ?? rest.shift();
     if (value === undefined || value === '--') throw new WrongArgument(`${name} needs a value`);
     option.set(line, value);
+  }
+  if (line.icount && line.cpus !== undefined && line.cpus !== 1) {
+    throw new WrongArgument('--icount is for one processor, so --cpus can only be 1');
   }
   if (rest[0] === '--') rest.shift();
   const [command, ...args] = rest;

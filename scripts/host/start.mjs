@@ -29,6 +29,8 @@ export const defaultTimeoutMs = 30 * 60 * 1000;
  * @property {number} [timeoutMs] then QEMU is killed; 30 minutes by default
  * @property {readonly string[]} [share] folders under /tmp, /run or /dev/shm that the job is to see
  * @property {boolean} [sve] on aarch64: the processor has scalable vectors; machines.mjs says why not by default
+ * @property {boolean} [icount] its clock counts instructions, 2 ns each: times do not depend on what else this machine
+ *   does. Then it has one processor
  * @property {{ rows: number, columns: number }} [terminal] the job has a terminal of this size: `input` is typed there,
  *   and all it writes comes on `stdout`
  */
@@ -41,12 +43,25 @@ function usualMemoryMiB() {
 }
 
 /**
+ * @param {Architecture} arch
+ * @param {{ sve: boolean, icount: boolean }} differences
+ */
+function boardOf(arch, { sve, icount }) {
+  let { board } = machines[arch];
+  if (sve) board = board.map((word) => word.replace(',sve=off', ''));
+  if (!icount) return board;
+  // QEMU counts with one thread only. 2^1 ns an instruction is about what it gets done on a real processor.
+  board = board.map((word) => word.replace('thread=multi', 'thread=single'));
+  return [...board, '-icount', 'shift=1,align=off,sleep=on'];
+}
+
+/**
  * The command line of QEMU. Descriptors: 3 is the kernel's console, 4 to 6 are the ports of init.sh, 7 is the terminal.
  * @param {{ kernel: string, initrd: string }} parts
- * @param {{ arch: Architecture, cpus: number, memoryMiB: number, terminal: boolean, sve?: boolean }} size
+ * @param {{ arch: Architecture, cpus: number, memoryMiB: number, terminal: boolean, sve?: boolean, icount?: boolean }} size
  */
-export function qemuArguments(parts, { arch, cpus, memoryMiB, terminal, sve = false }) {
-  const { board, append } = machines[arch];
+export function qemuArguments(parts, { arch, cpus, memoryMiB, terminal, sve = false, icount = false }) {
+  const { append } = machines[arch];
   // An emulated processor is too slow for the kernel's watchdogs. The job's own memory needs no second zeroing.
   const words =
     'quiet panic=-1 mitigations=off nokaslr nowatchdog rcupdate.rcu_cpu_stall_suppress=1 init_on_alloc=0 audit=0';
@@ -56,7 +71,7 @@ export function qemuArguments(parts, { arch, cpus, memoryMiB, terminal, sve = fa
   const port = (id, nr) => ['-device', `virtserialport,chardev=${id},nr=${nr}`];
   return [
     ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-nic', 'none'],
-    sve ? board.map((word) => word.replace(',sve=off', '')) : board,
+    boardOf(arch, { sve, icount }),
     ['-smp', String(cpus), '-m', `${memoryMiB}M`],
     ['-kernel', parts.kernel, '-initrd', parts.initrd, '-append', `${append} ${words}`],
     ['-virtfs', 'local,path=/,mount_tag=host,security_model=none,multidevs=remap'],
@@ -98,10 +113,11 @@ export async function startHost(options) {
   const env = options.env ?? process.env;
   const size = {
     arch,
-    cpus: options.cpus ?? Math.max(2, Math.min(8, availableParallelism())),
+    cpus: options.cpus ?? (options.icount ? 1 : Math.max(2, Math.min(8, availableParallelism()))),
     memoryMiB: options.memoryMiB ?? usualMemoryMiB(),
     terminal: terminal !== undefined,
     sve: options.sve ?? false,
+    icount: options.icount ?? false,
   };
   const mark = endMark();
   const shared = [root, cwd, cacheDirectory, dirname(dirname(process.execPath)), ...(options.share ?? [])];
