@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { architectures, machines } from './host/machines.mjs';
 import { isPlainImage, packedImage } from './kernel/arm64-image.mjs';
+import { findInArchive } from './shared/archive.mjs';
 import { findPackage, ownArchitecture } from './shared/debian.mjs';
 import { unpack } from './shared/unpack.mjs';
 import { inWorkFolder } from './shared/work-folder.mjs';
@@ -17,6 +18,18 @@ import { inWorkFolder } from './shared/work-folder.mjs';
  */
 
 /** @typedef {import('./shared/debian.mjs').FindOptions} FindOptions */
+
+/**
+ * Where a package comes from: this machine's release of Debian, or another one.
+ * @typedef {(name: string, options: FindOptions) => Promise<{ root: string, depends: string } | { missing: string }>} Source
+ */
+
+/** The release after the one that the usual kernels come from. */
+const newerSuite = 'trixie';
+
+/** @type {Source} */
+const findNewerPackage = (name, options) =>
+  findInArchive({ architecture: ownArchitecture, ...options, name, suites: [newerSuite], kept: 2 });
 
 /**
  * The kernel package that a metapackage depends on.
@@ -49,16 +62,17 @@ export async function plainImage(vmlinuz) {
 }
 
 /**
+ * @param {Source} source
  * @param {string} name the metapackage
  * @param {FindOptions} options
  * @returns {Promise<Kernel | { missing: string }>}
  */
-async function findKernelOnce(name, options) {
-  const meta = await findPackage(name, options);
+async function findKernelOnce(source, name, options) {
+  const meta = await source(name, options);
   if ('missing' in meta) return meta;
   const image = kernelPackage(meta.depends);
   if (image === undefined) return { missing: `${name} depends on no kernel: '${meta.depends}'` };
-  const found = await findPackage(image, { ...options, refresh: false });
+  const found = await source(image, { ...options, refresh: false });
   if ('missing' in found) return found;
   const version = image.slice('linux-image-'.length);
   const vmlinuz = join(found.root, 'boot', `vmlinuz-${version}`);
@@ -73,15 +87,16 @@ async function findKernelOnce(name, options) {
 }
 
 /**
+ * @param {Source} source
  * @param {string} name the metapackage
  * @param {FindOptions} options
  * @returns {Promise<Kernel | { missing: string }>}
  */
-async function findKernel(name, options) {
-  const found = await findKernelOnce(name, options);
+async function findKernel(source, name, options) {
+  const found = await findKernelOnce(source, name, options);
   if (!('missing' in found) || options.refresh || options.download === false) return found;
   // The cached metapackage may name a kernel that the archive no longer has.
-  return findKernelOnce(name, { ...options, refresh: true });
+  return findKernelOnce(source, name, { ...options, refresh: true });
 }
 
 /**
@@ -89,7 +104,7 @@ async function findKernel(name, options) {
  * @param {FindOptions} [options]
  */
 export function findCloudKernel(options = {}) {
-  return findKernel(`linux-image-cloud-${options.architecture ?? ownArchitecture}`, options);
+  return findKernel(findPackage, `linux-image-cloud-${options.architecture ?? ownArchitecture}`, options);
 }
 
 /**
@@ -97,16 +112,28 @@ export function findCloudKernel(options = {}) {
  * @param {FindOptions} [options]
  */
 export function findGenericKernel(options = {}) {
-  return findKernel(`linux-image-${options.architecture ?? ownArchitecture}`, options);
+  return findKernel(findPackage, `linux-image-${options.architecture ?? ownArchitecture}`, options);
 }
 
-const usage = `Usage: node scripts/debian-kernel.mjs [--arch ${architectures.join('|')}] [--generic] [--refresh] [--no-download]
+/**
+ * The kernel for every machine of the next release of Debian: what KVM has learned in two years. On arm64 the one with
+ * pages of 16 KiB, which some hosts have.
+ * @param {FindOptions} [options]
+ */
+export function findNewerKernel(options = {}) {
+  const architecture = options.architecture ?? ownArchitecture;
+  const flavour = architecture === 'arm64' ? 'arm64-16k' : architecture;
+  return findKernel(findNewerPackage, `linux-image-${flavour}`, options);
+}
+
+const usage = `Usage: node scripts/debian-kernel.mjs [--arch ${architectures.join('|')}] [--generic|--newer] [--refresh] [--no-download]
 
 Prints the path of Debian's cloud kernel, which is unpacked into the cache if it is not there: a bzImage, for aarch64 an
 Image.
 
   --arch         for which architecture (this machine's)
   --generic      the kernel for every machine instead
+  --newer        that of the next release of Debian instead, for aarch64 with pages of 16 KiB
   --refresh      ask the archive for its kernel of today
   --no-download  only look into the cache`;
 
@@ -115,6 +142,7 @@ async function main() {
   const options = /** @type {const} */ ({
     arch: { type: 'string' },
     generic: flag,
+    newer: flag,
     refresh: flag,
     'no-download': flag,
     help: flag,
@@ -129,7 +157,8 @@ async function main() {
     throw new TypeError(`--arch takes ${architectures.join(' or ')}, not '${values.arch}'`);
   const architecture = arch === undefined ? ownArchitecture : machines[arch].debian;
   const wanted = { architecture, refresh: values.refresh, download: !values['no-download'] };
-  const found = await (values.generic ? findGenericKernel(wanted) : findCloudKernel(wanted));
+  const find = values.newer ? findNewerKernel : values.generic ? findGenericKernel : findCloudKernel;
+  const found = await find(wanted);
   if ('missing' in found) throw new Error(`No kernel: ${found.missing}`);
   console.log(found.vmlinuz);
 }

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync
 import { join } from 'node:path';
 import test from 'ava';
 
-import { archiveBase, madisonVersions } from '../../scripts/cross/archive.mjs';
+import { archiveBase, madisonVersions } from '../../scripts/shared/archive.mjs';
 import { findAddon } from '../../scripts/cross/build.mjs';
 import { targets } from '../../scripts/cross/targets.mjs';
 import {

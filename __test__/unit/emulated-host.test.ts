@@ -19,7 +19,7 @@ import { qemuArguments } from '../../scripts/host/start.mjs';
 import { payloadOf } from '../../scripts/host/vmlinux.mjs';
 import { isPlainImage, packedImage } from '../../scripts/kernel/arm64-image.mjs';
 
-const nothing = { args: [], share: [], tty: false, quiet: false, icount: false };
+const nothing = { args: [], share: [], tty: false, quiet: false, icount: false, newer: false };
 
 test('the command begins at --, or where no option stands', (t) => {
   t.deepEqual(parseCommandLine(['--', 'node', '--version']), {

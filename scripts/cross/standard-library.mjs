@@ -16,7 +16,7 @@ import { withLock } from '../shared/lock.mjs';
 import { cacheDirectory } from '../shared/paths.mjs';
 import { ask } from '../shared/process.mjs';
 import { inWorkFolder } from '../shared/work-folder.mjs';
-import { findInArchive } from './archive.mjs';
+import { findInArchive } from '../shared/archive.mjs';
 
 const store = join(cacheDirectory, 'sysroots');
 

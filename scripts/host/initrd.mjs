@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { findGenericKernel } from '../debian-kernel.mjs';
+import { findGenericKernel, findNewerKernel } from '../debian-kernel.mjs';
 import { findBusybox } from '../shared/busybox.mjs';
 import { ownArchitecture } from '../shared/debian.mjs';
 import { inRoot } from '../shared/paths.mjs';
@@ -145,11 +145,12 @@ async function buildInitrd(work, { busybox, packer, modules, wanted }) {
 /**
  * The kernel and the first file system, from the cache or from Debian's archive.
  * @param {import('./machines.mjs').Architecture} arch
+ * @param {boolean} [newer] the kernel of the next release of Debian
  * @returns {Promise<Parts | { missing: string }>}
  */
-export async function findParts(arch) {
+export async function findParts(arch, newer = false) {
   const { debian: architecture, modules: wanted } = machines[arch];
-  const kernel = await findGenericKernel({ architecture });
+  const kernel = await (newer ? findNewerKernel : findGenericKernel)({ architecture });
   if ('missing' in kernel) return kernel;
   const busybox = await findBusybox(architecture);
   if (busybox.path === undefined) return busybox;

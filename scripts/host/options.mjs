@@ -19,6 +19,7 @@ but for what --icount counts.
   --timeout SECONDS then it is ended with status 124 (1800)
   --share FOLDER    a folder under /tmp, /run or /dev/shm that the command is to see; may be given again
   --tty             the command has a terminal, this one. Ctrl-] ends the host
+  --newer           its kernel is that of the next release of Debian, which has more of KVM; on aarch64 with pages of 16 KiB
   --icount          its clock counts instructions, 2 ns each, whatever this machine does meanwhile; one processor
   --quiet           does not say when the host is up
   --arch ARCH       x86_64 (what it is if nothing is said) or aarch64, whose programs are node and busybox's
@@ -39,6 +40,7 @@ More: docs/emulated-host.md`;
  * @property {number} [timeoutMs]
  * @property {string[]} share
  * @property {boolean} icount
+ * @property {boolean} newer
  * @property {boolean} tty
  * @property {boolean} quiet
  */
@@ -106,6 +108,7 @@ const options = {
     },
   },
   '--tty': { value: false, set: (line) => (line.tty = true) },
+  '--newer': { value: false, set: (line) => (line.newer = true) },
   '--icount': { value: false, set: (line) => (line.icount = true) },
   '--quiet': { value: false, set: (line) => (line.quiet = true) },
 };
@@ -117,7 +120,7 @@ const options = {
  */
 export function parseCommandLine(words) {
   /** @type {CommandLine} */
-  const line = { command: '', args: [], share: [], icount: false, tty: false, quiet: false };
+  const line = { command: '', args: [], share: [], icount: false, newer: false, tty: false, quiet: false };
   const rest = [...words];
   while (rest[0]?.startsWith('-') && rest[0] !== '--') {
     const [name = '', given] = splitOnce(rest.shift() ?? '');

@@ -29,6 +29,7 @@ export const defaultTimeoutMs = 30 * 60 * 1000;
  * @property {number} [timeoutMs] then QEMU is killed; 30 minutes by default
  * @property {readonly string[]} [share] folders under /tmp, /run or /dev/shm that the job is to see
  * @property {boolean} [sve] on aarch64: the processor has scalable vectors; machines.mjs says why not by default
+ * @property {boolean} [newer] its kernel is that of the next release of Debian; on aarch64 with pages of 16 KiB
  * @property {boolean} [icount] its clock counts instructions, 2 ns each: times do not depend on what else this machine
  *   does. Then it has one processor
  * @property {{ rows: number, columns: number }} [terminal] the job has a terminal of this size: `input` is typed there,
@@ -87,9 +88,10 @@ export function qemuArguments(parts, { arch, cpus, memoryMiB, terminal, sve = fa
 /**
  * What QEMU needs, or a sentence that says what is missing.
  * @param {Architecture} [arch] the host's; x86_64 by default
+ * @param {boolean} [newer] its kernel is that of the next release of Debian
  * @returns {Promise<import('./initrd.mjs').Parts | { missing: string }>}
  */
-export async function prepareHost(arch = 'x86_64') {
+export async function prepareHost(arch = 'x86_64', newer = false) {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     return {
       missing: `the emulated host needs Linux on x86_64; this is ${process.platform} on ${process.arch}`,
@@ -97,7 +99,7 @@ export async function prepareHost(arch = 'x86_64') {
   }
   const { qemu, package: from } = machines[arch];
   const missing = await ensurePrograms([{ program: qemu, package: from }]);
-  return missing === undefined ? findParts(arch) : { missing };
+  return missing === undefined ? findParts(arch, newer) : { missing };
 }
 
 /**
@@ -107,7 +109,7 @@ export async function prepareHost(arch = 'x86_64') {
  */
 export async function startHost(options) {
   const { terminal, arch = 'x86_64', timeoutMs = defaultTimeoutMs } = options;
-  const parts = await prepareHost(arch);
+  const parts = await prepareHost(arch, options.newer);
   if ('missing' in parts) return parts;
   const cwd = options.cwd ?? root;
   const env = options.env ?? process.env;

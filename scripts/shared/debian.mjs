@@ -147,8 +147,11 @@ async function download(work, name, architecture, refresh) {
   return `apt-get download ${name}: ${reason(updated.ok ? result : updated)}`;
 }
 
-/** @param {string} folder */
-function touch(folder) {
+/**
+ * Makes a folder the newest of its kind.
+ * @param {string} folder
+ */
+export function touch(folder) {
   mkdirSync(folder, { recursive: true });
   const now = new Date();
   utimesSync(folder, now, now);

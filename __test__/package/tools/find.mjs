@@ -2,7 +2,7 @@
 // from npm, a Node for musl with musl's own loader. package-lock.json and the requirements beside this file pin all.
 import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { findInArchive } from '../../../scripts/cross/archive.mjs';
+import { findInArchive } from '../../../scripts/shared/archive.mjs';
 import { findPythonPackages } from '../../../scripts/cross/python-packages.mjs';
 import { hashOf } from '../../../scripts/shared/hash.mjs';
 import { withLock } from '../../../scripts/shared/lock.mjs';

@@ -1,20 +1,21 @@
-// Packages of a newer Debian than this machine's, unpacked into the cache: only sources and static things, nothing that
-// is installed. The archive is the one that this machine's apt uses; nobody else is asked.
+// Packages of a newer Debian than this machine's, unpacked into the cache: sources, static things and kernels, nothing
+// that is installed. The archive is the one that this machine's apt uses; nobody else is asked.
 import {
   existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram, ownArchitecture } from '../shared/debian.mjs';
-import { withLock } from '../shared/lock.mjs';
-import { cacheDirectory } from '../shared/paths.mjs';
-import { ask, run } from '../shared/process.mjs';
-import { inWorkFolder } from '../shared/work-folder.mjs';
+import { controlField, findProgram, ownArchitecture, touch } from './debian.mjs';
+import { withLock } from './lock.mjs';
+import { cacheDirectory } from './paths.mjs';
+import { ask, run } from './process.mjs';
+import { inWorkFolder } from './work-folder.mjs';
 
 const store = join(cacheDirectory, 'archive');
 const listsLastMs = 3600 * 1000;
@@ -27,7 +28,15 @@ const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
  * @property {string} architecture by Debian's name
  * @property {(version: string) => boolean} [accepts] which versions will do; by default the newest does
  * @property {boolean} [download] bring it into the cache if it is not there (true)
+ * @property {boolean} [refresh] ask the archive, whatever the cache has (false)
+ * @property {number} [kept] how many versions stay in the cache, the newest; by default all that were fetched
  * @property {string} [only] unpack these files alone: a pattern of tar's, beginning with './'
+ */
+
+/**
+ * @typedef {object} Found
+ * @property {string} root the folder that holds its files, as `/` would
+ * @property {string} depends its Depends field; empty where it has none
  */
 
 /**
@@ -93,9 +102,34 @@ export function madisonVersions(text) {
   return [...new Set(versions.filter((version) => version !== ''))];
 }
 
+/** The folder of a package's control files, as in a package that is not built yet (dpkg-deb(1), --raw-extract). */
+const controlFolder = 'DEBIAN';
+
+/**
+ * @param {string} root
+ * @returns {Found}
+ */
+function describe(root) {
+  const control = join(root, controlFolder, 'control');
+  return { root, depends: existsSync(control) ? controlField(readFileSync(control, 'utf8'), 'Depends') : '' };
+}
+
+/**
+ * The versions in the cache that will do, the one that came last first.
+ * @param {Wanted} wanted
+ */
+function cachedRoots({ name, architecture, accepts = () => true }) {
+  if (!existsSync(store)) return [];
+  return readdirSync(store)
+    .filter((entry) => entry.startsWith(`${name}_`) && entry.endsWith(`_${architecture}`))
+    .filter((entry) => accepts(entry.split('_')[1] ?? ''))
+    .map((entry) => join(store, entry))
+    .toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+}
+
 /**
  * @param {Wanted} wanted
- * @returns {Promise<{ root: string } | { missing: string }>}
+ * @returns {Promise<Found | { missing: string }>}
  */
 async function fetchPackage(wanted) {
   const { name, suites, architecture, accepts = () => true, only = '*' } = wanted;
@@ -104,10 +138,10 @@ async function fetchPackage(wanted) {
   const base = join(store, `lists-${suites.join('-')}-${listedFor(architecture)}`);
   const options = settings(base, archive, wanted);
   const stamp = join(base, 'updated');
-  /** @type {(program: string, ...args: string[]) => Promise<import('../shared/process.mjs').RunResult>} */
+  /** @type {(program: string, ...args: string[]) => Promise<import('./process.mjs').RunResult>} */
   const apt = (program, ...args) =>
     run(program, [...options, ...args], { quiet: true, cwd: base, env: { LC_ALL: 'C' } });
-  if (!existsSync(stamp) || Date.now() - statSync(stamp).mtimeMs > listsLastMs) {
+  if (wanted.refresh || !existsSync(stamp) || Date.now() - statSync(stamp).mtimeMs > listsLastMs) {
     const updated = await apt('apt-get', '-qq', 'update');
     if (updated.ok) writeFileSync(stamp, '');
   }
@@ -128,32 +162,35 @@ async function fetchPackage(wanted) {
     if (file === undefined)
       return { missing: `apt-get download ${name}: ${result.output.trim() || result.ending}` };
     mkdirSync(join(work, 'root'));
-    const unpack = 'set -o pipefail; dpkg-deb --fsys-tarfile "$0" | tar -x -C root --wildcards "$1"';
-    const unpacked = await run('bash', ['-c', unpack, file, only], { cwd: work, quiet: true });
+    const unpack =
+      'set -o pipefail; dpkg-deb --fsys-tarfile "$0" | tar -x -C root --wildcards "$1" && dpkg-deb --control "$0" "$2"';
+    const control = join('root', controlFolder);
+    const unpacked = await run('bash', ['-c', unpack, file, only, control], { cwd: work, quiet: true });
     if (!unpacked.ok) return { missing: `unpacking ${file}: ${unpacked.output.trim() || unpacked.ending}` };
     const root = join(store, `${name}_${version}_${architecture}`);
     if (!existsSync(root)) renameSync(join(work, 'root'), root);
-    return { root };
+    touch(root);
+    for (const old of cachedRoots(wanted).slice(wanted.kept ?? Infinity)) {
+      rmSync(old, { recursive: true, force: true });
+    }
+    return describe(root);
   });
 }
 
 /**
  * A package in the cache, or brought there. One that is there and will do is taken without asking.
  * @param {Wanted} wanted
- * @returns {Promise<{ root: string } | { missing: string }>} the folder that holds its files, as `/` would
+ * @returns {Promise<Found | { missing: string }>}
  */
 export async function findInArchive(wanted) {
-  const { name, architecture, accepts = () => true } = wanted;
+  const { name, architecture, refresh = false } = wanted;
   const cached = () => {
-    if (!existsSync(store)) return undefined;
-    const entries = readdirSync(store).filter(
-      (entry) => entry.startsWith(`${name}_`) && entry.endsWith(`_${architecture}`),
-    );
-    const entry = entries.find((candidate) => accepts(candidate.split('_')[1] ?? ''));
-    return entry === undefined ? undefined : { root: join(store, entry) };
+    const [newest] = cachedRoots(wanted);
+    return newest === undefined ? undefined : describe(newest);
   };
   if (wanted.download === false) {
     return cached() ?? { missing: `Debian's ${name} (${architecture}) is not in ${store}` };
   }
-  return cached() ?? withLock(join(store, 'lock'), async () => cached() ?? (await fetchPackage(wanted)));
+  const enough = () => (refresh ? undefined : cached());
+  return enough() ?? withLock(join(store, 'lock'), async () => enough() ?? (await fetchPackage(wanted)));
 }
