@@ -51,7 +51,7 @@ export class MemoryRegion implements RegionPlace, Disposable {
   }
 
   /**
-   * The indices of the pages (4096 bytes) that were written since the last call: by the guest, if the region logs
+   * The indices of the pages (of `vm.memory.pageSize` bytes) that were written since the last call: by the guest, if the region logs
    * dirty pages (`KVM_GET_DIRTY_LOG`, or the dirty rings), and by the host: `write()`, Rust devices, and every page under a window that
    * lives and is not read-only.
    *

@@ -14,6 +14,7 @@ import {
 import { invalidArgType, invalidArgValue } from '../internal/errors.ts';
 import { KEY, checkKey } from '../internal/illegal.ts';
 import type { NativeVm } from '../internal/native.ts';
+import { pageSize, wholePages } from '../internal/page.ts';
 import type { ViewSet } from '../internal/view-set.ts';
 import { nativeGuestMemfd, type GuestMemfd } from './guest-memfd.ts';
 import { MemoryRegion } from './memory-region.ts';
@@ -25,19 +26,19 @@ export type Backing =
   | {
       /** The file. */
       path: string;
-      /** Where in the file the region starts, in bytes: a multiple of 4096, 0 by default. */
+      /** Where in the file the region starts, in bytes: a multiple of {@link GuestMemory.pageSize}, 0 by default. */
       offset?: number;
     };
 
 /** What {@link GuestMemory.map} makes. */
 export interface MapOptions {
-  /** Where the guest sees it; a multiple of 4096. */
+  /** Where the guest sees it; a multiple of {@link GuestMemory.pageSize}. */
   guestAddress: number;
-  /** Its length in bytes; a multiple of 4096. */
+  /** Its length in bytes; a multiple of {@link GuestMemory.pageSize}. */
   size: number;
   /**
    * `'anonymous'` (the default) or `'memfd'` for fresh memory, or a file: `{ path, offset }`, the offset in bytes and a
-   * multiple of 4096.
+   * multiple of {@link GuestMemory.pageSize}.
    */
   backing?: Backing;
   /** Whether writes reach the file, and others who map it. Default false: a private copy. */
@@ -64,11 +65,9 @@ export interface MapOptions {
    * the guest sees. Needs {@link Cap.GuestMemfd}.
    */
   guestMemfd?: GuestMemfd;
-  /** Where in the private memory the region begins, in bytes: a multiple of 4096, 0 by default. */
+  /** Where in the private memory the region begins, in bytes: a multiple of {@link GuestMemory.pageSize}, 0 by default. */
   guestMemfdOffset?: number;
 }
-
-const PAGE = 4096;
 
 /** Where scalars are made into bytes and back. One for all machines: nothing runs between its two uses. */
 const scratch = new DataView(new ArrayBuffer(8));
@@ -113,6 +112,14 @@ export class GuestMemory {
   }
 
   /**
+   * The size of a page of the host, in bytes: 4096 on x86_64; on aarch64 4, 16 or 64 KiB, as its kernel was built. Regions
+   * are made of whole pages, and logs of dirty pages count them. The guest's own pages may be smaller.
+   */
+  get pageSize(): number {
+    return pageSize();
+  }
+
+  /**
    * Adds a region (`KVM_SET_USER_MEMORY_REGION`).
    *
    * @example
@@ -127,11 +134,11 @@ export class GuestMemory {
    */
   map(options: MapOptions): MemoryRegion {
     const given = checkOptions('options', options, KEYS);
-    const guestAddress = aligned(
+    const guestAddress = wholePages(
       'options.guestAddress',
       checkAddress('options.guestAddress', given.guestAddress),
     );
-    const size = aligned('options.size', checkSize('options.size', given.size));
+    const size = wholePages('options.size', checkSize('options.size', given.size));
     const readOnly = boolean('options.readOnly', given.readOnly ?? false);
     const logDirtyPages = boolean('options.logDirtyPages', given.logDirtyPages ?? false);
     const hugePages = boolean('options.hugePages', given.hugePages ?? false);
@@ -140,14 +147,14 @@ export class GuestMemory {
     const shared = boolean('options.shared', given.shared ?? false);
     const memfdPart =
       given.guestMemfd === undefined ? undefined : nativeGuestMemfd('options.guestMemfd', given.guestMemfd);
-    const partOffset = aligned(
+    const partOffset = wholePages(
       'options.guestMemfdOffset',
       checkAddress('options.guestMemfdOffset', given.guestMemfdOffset ?? 0),
     );
     const slot = this.#vm.mapMemory(
       given.slot === undefined ? -1 : integer('options.slot', given.slot, 0, 0x7fff),
       guestAddress,
-      integer('options.size', size, PAGE, 2 ** 52 - guestAddress),
+      integer('options.size', size, pageSize(), 2 ** 52 - guestAddress),
       (memfd ? 1 : 0) |
         (shared ? 2 : 0) |
         (readOnly ? 4 : 0) |
@@ -321,11 +328,6 @@ export class GuestMemory {
   }
 }
 
-function aligned(name: string, value: number): number {
-  if (value % PAGE !== 0) throw invalidArgValue(name, value, `must be a multiple of ${PAGE}`);
-  return value;
-}
-
 function checkBacking(backing: unknown): { memfd: boolean; path: string | undefined; offset: number } {
   if (typeof backing === 'string') {
     const kind = oneOf('options.backing', backing, ['anonymous', 'memfd']);
@@ -340,6 +342,6 @@ function checkBacking(backing: unknown): { memfd: boolean; path: string | undefi
   if (checked === '' || checked.includes('\0')) {
     throw invalidArgValue('options.backing.path', path, 'must be a path');
   }
-  const at = aligned('options.backing.offset', checkSize('options.backing.offset', offset, 0));
+  const at = wholePages('options.backing.offset', checkSize('options.backing.offset', offset, 0));
   return { memfd: false, path: checked, offset: at };
 }

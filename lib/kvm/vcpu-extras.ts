@@ -1,13 +1,12 @@
 import { Cap } from '../generated/capabilities.ts';
 import { only } from '../internal/architecture.ts';
 import { address as checkAddress, options as checkOptions, size as checkSize } from '../internal/check.ts';
-import { invalidArgType, invalidArgValue, outOfRange } from '../internal/errors.ts';
+import { invalidArgType, outOfRange } from '../internal/errors.ts';
 import { KEY } from '../internal/illegal.ts';
+import { wholePages } from '../internal/page.ts';
 import type { VcpuAccess } from '../internal/vcpu-access.ts';
 import { BinaryStats } from './binary-stats.ts';
 import { VcpuArm64 } from './vcpu-arm64.ts';
-
-const PAGE = 4096;
 
 /** What KVM offers of a vCPU on every architecture, if the host is new enough. `Vcpu` is made of it. */
 export abstract class VcpuExtras extends VcpuArm64 {
@@ -36,7 +35,7 @@ export abstract class VcpuExtras extends VcpuArm64 {
    * Populates guest memory before the guest touches it (`KVM_PRE_FAULT_MEMORY`), as if it had read all of the range: no
    * fault is left for later. The vCPU must be in the mode in which the guest will run.
    *
-   * @param options - `address` and `size` in bytes, multiples of 4096.
+   * @param options - `address` and `size` in bytes, multiples of `vm.memory.pageSize`.
    * @throws `ERR_KVM_UNSUPPORTED` before Linux 6.11, and where the processor does not translate guest addresses itself.
    * @throws `ERR_KVM_IOCTL` with `ENOENT` for an address without memory: what lies before it is populated then.
    * @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`
@@ -44,8 +43,8 @@ export abstract class VcpuExtras extends VcpuArm64 {
   preFaultMemory(options: { address: number; size: number }): void {
     this.#access.checkState();
     const { address, size } = checkOptions('options', options, ['address', 'size']);
-    const from = pages('options.address', checkAddress('options.address', address));
-    const many = pages('options.size', checkSize('options.size', size));
+    const from = wholePages('options.address', checkAddress('options.address', address));
+    const many = wholePages('options.size', checkSize('options.size', size));
     if (from + many > 2 ** 52) throw outOfRange('options.size', `<= ${2 ** 52 - from}`, many);
     this.#access.native.preFaultMemory(from, many);
   }
@@ -92,11 +91,6 @@ export abstract class VcpuExtras extends VcpuArm64 {
     only('x64', 'KVM_CAP_ENFORCE_PV_FEATURE_CPUID');
     this.enableCap(Cap.EnforcePvFeatureCpuid, [1]);
   }
-}
-
-function pages(name: string, value: number): number {
-  if (value % PAGE !== 0) throw invalidArgValue(name, value, `must be a multiple of ${PAGE}`);
-  return value;
 }
 
 /** A signed 64-bit value: a bigint, or a number that is exact. */

@@ -5,24 +5,22 @@ import {
   size as checkSize,
   u64,
 } from '../internal/check.ts';
-import { invalidArgValue } from '../internal/errors.ts';
 import { KEY } from '../internal/illegal.ts';
 import type { NativeVm } from '../internal/native.ts';
+import { wholePages } from '../internal/page.ts';
 import { GuestMemfd } from './guest-memfd.ts';
 import { KvmDevice } from './device.ts';
 import { VmInterrupts } from './vm-interrupts.ts';
 
 /** A range of guest-physical memory. */
 export interface MemoryAttributes {
-  /** Where it begins; a multiple of 4096. */
+  /** Where it begins; a multiple of `vm.memory.pageSize`. */
   address: number;
-  /** Its length in bytes; a multiple of 4096. */
+  /** Its length in bytes; a multiple of `vm.memory.pageSize`. */
   size: number;
   /** Bits of {@link MEMORY_ATTRIBUTE}; 0 makes it ordinary, shared memory. */
   attributes: number | bigint;
 }
-
-const PAGE = 4096;
 
 /** What KVM makes for a machine beside vCPUs. `Vm` is made of it. */
 export abstract class VmDevices extends VmInterrupts {
@@ -78,12 +76,12 @@ export abstract class VmDevices extends VmInterrupts {
    * Makes private memory for this machine (`KVM_CREATE_GUEST_MEMFD`). Before Linux 6.17 only a machine of a type that has
    * private memory can use it, such as `kvm.createVm({ type: 1 })` on x86_64 (`KVM_X86_SW_PROTECTED_VM`).
    *
-   * @param options - `size`: bytes, a multiple of 4096; `flags`: `GUEST_MEMFD_FLAG_*` of the kernel, 0 by default.
+   * @param options - `size`: bytes, a multiple of `vm.memory.pageSize`; `flags`: `GUEST_MEMFD_FLAG_*` of the kernel, 0 by default.
    * @throws `ERR_KVM_UNSUPPORTED` without {@link Cap.GuestMemfd}; `ERR_KVM_IOCTL`, `ERR_KVM_CLOSED`
    */
   createGuestMemfd(options: { size: number; flags?: number | bigint }): GuestMemfd {
     const given = checkOptions('options', options, ['size', 'flags']);
-    const size = pages('options.size', checkSize('options.size', given.size));
+    const size = wholePages('options.size', checkSize('options.size', given.size));
     const flags = u64('options.flags', given.flags ?? 0n);
     return new GuestMemfd(KEY, this.#native.createGuestMemfd(size, flags), size);
   }
@@ -97,13 +95,8 @@ export abstract class VmDevices extends VmInterrupts {
    */
   setMemoryAttributes(range: MemoryAttributes): void {
     const given = checkOptions('range', range, ['address', 'size', 'attributes']);
-    const address = pages('range.address', checkAddress('range.address', given.address));
-    const size = pages('range.size', checkSize('range.size', given.size));
+    const address = wholePages('range.address', checkAddress('range.address', given.address));
+    const size = wholePages('range.size', checkSize('range.size', given.size));
     this.#native.setMemoryAttributes(address, size, u64('range.attributes', given.attributes));
   }
-}
-
-function pages(name: string, value: number): number {
-  if (value % PAGE !== 0) throw invalidArgValue(name, value, `must be a multiple of ${PAGE}`);
-  return value;
 }

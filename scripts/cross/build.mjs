@@ -11,6 +11,7 @@ import {
   utimesSync,
 } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
+import { takeOver } from '../shared/cargo.mjs';
 import { hashOf } from '../shared/hash.mjs';
 import { withLock } from '../shared/lock.mjs';
 import { cacheDirectory, inRoot } from '../shared/paths.mjs';
@@ -69,6 +70,7 @@ function targetFolder(compiler) {
   mkdirSync(folder, { recursive: true });
   const now = new Date();
   utimesSync(folder, now, now);
+  takeOver(folder);
   forget(cacheDirectory, (name) => name.startsWith('cross-'), keptFolders);
   return folder;
 }

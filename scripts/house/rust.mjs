@@ -21,6 +21,7 @@ export const unsafeFiles = {
   'crates/vmm/src/measure/state.rs': 'the native control of the benchmarks of state: ioctls and a dirty ring',
   'crates/vmm/src/measure/sys.rs': 'the native control: system calls, one each',
   'crates/vmm/src/memory/mapping.rs': 'maps and unmaps guest memory',
+  'crates/vmm/src/memory/page_size.rs': 'asks for the size of pages',
   'crates/vmm/src/memory/region.rs': 'hands a mapping to vm-memory',
   'crates/vmm/src/memory/sigbus.rs': 'a signal handler for backing files that shrink',
   'crates/vmm/src/posted.rs': "drains KVM's ring of coalesced writes",

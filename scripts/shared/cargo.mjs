@@ -1,9 +1,18 @@
 // Where cargo builds. In continuous integration each run is a fresh clone: there the built dependencies live
 // in the cache, one folder for each lockfile and compiler.
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { hashOf } from './hash.mjs';
-import { cacheDirectory } from './paths.mjs';
+import { cacheDirectory, root } from './paths.mjs';
 import { ask } from './process.mjs';
 
 const keptTargets = 2;
@@ -22,8 +31,25 @@ export async function chooseTargetDirectory() {
   mkdirSync(target, { recursive: true });
   const now = new Date();
   utimesSync(target, now, now);
+  takeOver(target);
   process.env['CARGO_TARGET_DIR'] = target;
   forgetOldTargets();
+}
+
+/**
+ * Makes a target folder this checkout's. Cargo takes a crate of ours for built when no source is younger than what was
+ * built, and does not ask from which checkout: after another one's turn it would give us the other's.
+ * @param {string} folder
+ */
+export function takeOver(folder) {
+  const mark = join(folder, 'checkout');
+  const last = existsSync(mark) ? readFileSync(mark, 'utf8') : undefined;
+  if (last === root) return;
+  const entries = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  for (const entry of entries) {
+    if (/(?:^|\/)\.fingerprint\/vmhatch[^/]*$/.test(entry)) rmSync(join(folder, entry), { recursive: true });
+  }
+  writeFileSync(mark, root);
 }
 
 function forgetOldTargets() {

@@ -65,3 +65,9 @@ impl NativeKvm {
         guarded(&env, || Ok(NativeVm { inner: self.inner.create_vm_from_raw_fd(fd, port()?)? }))
     }
 }
+
+/// The size of a page of the host, in bytes.
+#[napi]
+pub fn page_size() -> u32 {
+    vmhatch_vmm::page_size() as u32
+}

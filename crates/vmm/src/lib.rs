@@ -40,7 +40,7 @@ pub use error_code::ErrorCode;
 pub use event_fd::EventFd;
 pub use isolate::{Access, IsolatePort};
 pub use kvm::KvmCore;
-pub use memory::{Backing, GuestMemory, RegionConfig, ViewGuard};
+pub use memory::{Backing, GuestMemory, RegionConfig, ViewGuard, page_size};
 pub use registry::Registry;
 pub use routes::{Bus, Claim, PostedRange, ScriptDevice, Target};
 pub use stats::{Statistic, Stats, StatsBuffer};

@@ -5,6 +5,7 @@
 use crate::control::{Control, Counters, POSTED_ENTRIES, PostedWrite};
 use crate::device::NativeDevice;
 use crate::isolate::Access;
+use crate::memory::page_size;
 use crate::routes::{Bus, Routes, Target};
 use kvm_bindings::{KVM_COALESCED_MMIO_PAGE_OFFSET, kvm_coalesced_mmio};
 use std::collections::VecDeque;
@@ -14,8 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// Where KVM maps the ring, in pages from the start of the vCPU's mapping: behind the port data, where there are ports.
 pub(crate) const RING_PAGE: usize = KVM_COALESCED_MMIO_PAGE_OFFSET as usize;
 
-/// Entries that one 4 KiB page holds after the two indices.
-const RING_ENTRIES: u32 = ((4096 - 8) / size_of::<kvm_coalesced_mmio>()) as u32;
+/// Entries that the ring's page holds after the two indices (`KVM_COALESCED_MMIO_MAX`).
+fn ring_entries() -> u32 {
+    ((page_size() - 8) / size_of::<kvm_coalesced_mmio>()) as u32
+}
 
 /// Posted writes to JavaScript devices that have left KVM's ring. Beyond this the ring stays full and KVM
 /// makes ordinary exits of further writes, which is the back-pressure.
@@ -81,14 +84,15 @@ impl Posted {
         // SAFETY: the page holds two u32 indices that the kernel and we share; it is mapped as long as the
         // vCPU's run pages are.
         let (first, last) = unsafe { (&*ring.cast::<AtomicU32>(), &*ring.add(4).cast::<AtomicU32>()) };
-        let start = first.load(Ordering::Relaxed) % RING_ENTRIES;
+        let entries = ring_entries();
+        let start = first.load(Ordering::Relaxed) % entries;
         let mut at = start;
         // Another page user (JavaScript maps it too) could write nonsense: bound the walk.
-        for _ in 0..RING_ENTRIES {
-            if at == last.load(Ordering::Acquire) % RING_ENTRIES || queue.len() >= QUEUE_LIMIT {
+        for _ in 0..entries {
+            if at == last.load(Ordering::Acquire) % entries || queue.len() >= QUEUE_LIMIT {
                 break;
             }
-            // SAFETY: `at` is below RING_ENTRIES, so the entry lies in the page.
+            // SAFETY: `at` is below the number of entries, so the entry lies in the page.
             let entry = unsafe { ring.add(8).cast::<kvm_coalesced_mmio>().add(at as usize).read_volatile() };
             // SAFETY: both members of the union are plain u32.
             let pio = unsafe { entry.__bindgen_anon_1.pio } != 0;
@@ -118,7 +122,7 @@ impl Posted {
                 }
             }
             Counters::add(counter, 1);
-            at = (at + 1) % RING_ENTRIES;
+            at = (at + 1) % entries;
             fence(Ordering::SeqCst);
             first.store(at, Ordering::Release);
         }

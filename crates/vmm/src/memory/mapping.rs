@@ -7,14 +7,14 @@
 //! the range: fresh anonymous pages are mapped over it. Whoever still has the address then reads zeros of
 //! its own, never another object's memory and never a fault.
 
-use super::sigbus;
+use super::{page_size, sigbus};
 use crate::{Error, ErrorCode};
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr::null_mut;
 use std::sync::Mutex;
 
-/// The size of a large page on x86_64, in bytes.
+/// The size of a large page where pages have 4 KiB, in bytes.
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Where a region's bytes come from.
@@ -184,9 +184,9 @@ impl Mapping {
         }
         let backing = self.backing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match &*backing {
-            Contents::Live { file: Some(file) } => file
-                .metadata()
-                .is_ok_and(|now| now.is_file() && now.len().next_multiple_of(4096) < self.file_end),
+            Contents::Live { file: Some(file) } => file.metadata().is_ok_and(|now| {
+                now.is_file() && now.len().next_multiple_of(page_size() as u64) < self.file_end
+            }),
             _ => false,
         }
     }
@@ -257,7 +257,7 @@ fn open(path: &str, offset: u64, length: usize, shared: bool) -> Result<File, Er
     }
     let needed = offset.saturating_add(length as u64);
     // Block devices report a length of zero and say no by themselves.
-    if metadata.is_file() && metadata.len().next_multiple_of(4096) < needed {
+    if metadata.is_file() && metadata.len().next_multiple_of(page_size() as u64) < needed {
         let have = metadata.len();
         return Err(Error::new(
             ErrorCode::Memory,

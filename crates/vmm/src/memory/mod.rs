@@ -4,10 +4,12 @@
 //! host side is marked in a bitmap of our own, because KVM's dirty log only knows the guest's writes.
 
 mod mapping;
+mod page_size;
 mod region;
 mod sigbus;
 
 pub use mapping::{Backing, Mapping};
+pub use page_size::page_size;
 pub use region::{Region, RegionConfig, ViewGuard};
 
 use crate::{Error, ErrorCode};
@@ -16,9 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use vm_memory::bitmap::AtomicBitmap;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
-
-/// The size of a guest page as dirty tracking and slots see it, in bytes.
-pub const PAGE_SIZE: u64 = 4096;
 
 /// The bytes searched at a time by [`GuestMemory::find`].
 const FIND_CHUNK: usize = 64 * 1024;

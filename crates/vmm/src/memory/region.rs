@@ -1,7 +1,7 @@
 //! One memory slot: a range of guest-physical addresses on a mapping, with the record of what the host
 //! wrote to it.
 
-use super::{Backing, Mapping, PAGE_SIZE};
+use super::{Backing, Mapping, page_size};
 use crate::{Error, ErrorCode};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,20 +54,22 @@ pub struct Region {
     writable_views: Mutex<Vec<(u64, usize, usize)>>,
 }
 
-/// The most that KVM takes as one region, in bytes: `KVM_MEM_MAX_NR_PAGES` pages.
-const MAX_SIZE: u64 = ((1 << 31) - 1) * PAGE_SIZE;
+/// The most pages that KVM takes as one region (`KVM_MEM_MAX_NR_PAGES`).
+const MAX_PAGES: u64 = (1 << 31) - 1;
 
 impl Region {
     pub(crate) fn new(config: &RegionConfig, slot: u32) -> Result<Self, Error> {
         // Asked first: the record of dirty pages alone would take gigabytes.
-        if config.size > MAX_SIZE {
-            return Err(Error::new(ErrorCode::Memory, "the region is larger than KVM allows, 8 TiB"));
+        let most = MAX_PAGES * page_size() as u64;
+        if config.size > most {
+            let message = format!("the region is larger than KVM allows, {most} bytes");
+            return Err(Error::new(ErrorCode::Memory, message));
         }
         let size = usize::try_from(config.size)
             .map_err(|_| Error::new(ErrorCode::Memory, "the region is larger than the address space"))?;
         let mapping = Mapping::new(&config.backing, size, config.shared)?;
         let mapping = Arc::new(if config.huge_pages { mapping.with_huge_pages()? } else { mapping });
-        let page = NonZeroUsize::new(PAGE_SIZE as usize).unwrap_or(NonZeroUsize::MIN);
+        let page = NonZeroUsize::new(page_size()).unwrap_or(NonZeroUsize::MIN);
         // SAFETY: the mapping covers the whole range and is kept alive beside the region in this struct.
         let builder = unsafe {
             MmapRegionBuilder::new_with_bitmap(size, AtomicBitmap::new(size, page))

@@ -3,6 +3,7 @@
 //! zeros over the fault, notes the loss, and execution goes on. Other faults go to the handler that was
 //! there before.
 
+use super::page_size;
 use crate::{Error, ErrorCode};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,9 +12,6 @@ use std::sync::{Mutex, OnceLock};
 /// How many file-backed regions one process can have. The table is fixed because a signal handler may
 /// not take a lock or allocate.
 const RANGES: usize = 1024;
-
-/// The page size that a fault is repaired with.
-const PAGE: usize = 4096;
 
 struct Range {
     start: AtomicUsize,
@@ -104,13 +102,14 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
         if range.length.load(Ordering::Acquire) != length {
             continue;
         }
-        let page = address & !(PAGE - 1);
+        let size = page_size();
+        let page = address & !(size - 1);
         // SAFETY: the page lies in a range that a live `Mapping` owns, and mmap is a bare system call
         // that a signal handler may make.
         let mapped = unsafe {
             libc::mmap(
                 page as *mut libc::c_void,
-                PAGE,
+                size,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
                 -1,

@@ -18,10 +18,10 @@ impl Ring {
 
     /// Puts a port write in, as the kernel does.
     fn push(&mut self, port: u32, value: u32) {
-        let last = self.0[1] % RING_ENTRIES;
+        let last = self.0[1] % ring_entries();
         let entry = &mut self.0[2 + last as usize * ENTRY_WORDS..][..ENTRY_WORDS];
         entry.copy_from_slice(&[port, 0, 1, 1, value, 0]);
-        self.0[1] = (last + 1) % RING_ENTRIES;
+        self.0[1] = (last + 1) % ring_entries();
     }
 }
 
@@ -73,11 +73,11 @@ fn the_ring_is_emptied_in_order_over_its_edge() {
 fn nonsense_in_the_ring_ends_after_one_round() {
     let (posted, port, mut ring) = (Posted::default(), isolate(), Ring::new());
     let (routes, counter) = (routes(&[&port]), AtomicU64::new(0));
-    for (first, last) in [(u32::MAX, 0), (0, u32::MAX), (RING_ENTRIES, 3), (7, RING_ENTRIES * 3 + 6)] {
+    for (first, last) in [(u32::MAX, 0), (0, u32::MAX), (ring_entries(), 3), (7, ring_entries() * 3 + 6)] {
         ring.0.fill(u32::MAX);
         (ring.0[0], ring.0[1]) = (first, last);
         posted.drain(ring.page(), &routes, port.id, &counter);
-        assert!(ring.0[0] < RING_ENTRIES);
+        assert!(ring.0[0] < ring_entries());
     }
     assert!(deliver(&posted, port.id).0.is_empty(), "nothing claims those addresses");
 }
@@ -126,7 +126,7 @@ fn a_full_queue_leaves_the_rest_in_the_ring() {
         (0..100).for_each(|value| ring.push(0x10, value));
         posted.drain(ring.page(), &routes, port.id, &counter);
     }
-    let left = (ring.0[1] + RING_ENTRIES - ring.0[0]) % RING_ENTRIES;
+    let left = (ring.0[1] + ring_entries() - ring.0[0]) % ring_entries();
     assert_eq!(left as usize, QUEUE_LIMIT.div_ceil(100) * 100 - QUEUE_LIMIT);
     assert_eq!(counter.load(Ordering::Relaxed) as usize, QUEUE_LIMIT);
 }

@@ -7,6 +7,7 @@
 //! is behind a lock. JavaScript never gets a view of the ring.
 
 use super::VcpuCore;
+use crate::memory::page_size;
 use crate::{Error, ErrorCode};
 use kvm_bindings::KVM_DIRTY_LOG_PAGE_OFFSET;
 use std::ptr::null_mut;
@@ -43,9 +44,7 @@ unsafe impl Send for DirtyRing {}
 impl DirtyRing {
     /// Maps the ring of a vCPU, of `size` bytes: those that were given when rings were enabled.
     pub(crate) fn map(vcpu_fd: i32, size: usize) -> Result<Self, Error> {
-        // SAFETY: a plain question.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-        let offset = i64::from(KVM_DIRTY_LOG_PAGE_OFFSET) * page;
+        let offset = KVM_DIRTY_LOG_PAGE_OFFSET as usize * page_size();
         // SAFETY: no address is asked for, so nothing that exists is replaced; the result is checked.
         let start = unsafe {
             libc::mmap(

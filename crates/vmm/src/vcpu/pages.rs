@@ -13,12 +13,14 @@
 //! but to atomics.
 
 use crate::control::{Control, Counters};
+use crate::memory::page_size;
 use crate::{Error, ErrorCode};
 use kvm_bindings::kvm_run;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// The size of each of our pages, which lie one behind the other whatever the host's pages have.
 const PAGE: usize = 4096;
 
 /// Port I/O of an exit: one read of `kvm_run.io`.
@@ -140,8 +142,8 @@ impl RunPages {
 
     /// KVM's ring of collected writes, if the host maps one.
     pub(crate) fn ring(&self) -> Option<*mut u8> {
-        let offset = crate::posted::RING_PAGE * PAGE;
-        (offset + PAGE <= self.run_size).then(|| self.start.wrapping_add(offset))
+        let offset = crate::posted::RING_PAGE * page_size();
+        (offset + page_size() <= self.run_size).then(|| self.start.wrapping_add(offset))
     }
 
     /// The counters; they are atomics, so a reference is sound.

@@ -1,7 +1,7 @@
 //! KVM's log of the pages that the guest wrote: one bit a page for each slot.
 
 use super::VmCore;
-use crate::memory::PAGE_SIZE;
+use crate::memory::page_size;
 use crate::raw_ioctl::dirty::{bitmap_size, clear_dirty_log, get_dirty_log};
 use crate::{Error, ErrorCode, host};
 use kvm_bindings::{KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE};
@@ -18,7 +18,7 @@ impl VmCore {
     }
 
     fn slot_pages(&self, slot: u32) -> u64 {
-        self.memory.region(slot).map_or(1, |region| region.size / PAGE_SIZE)
+        self.memory.region(slot).map_or(1, |region| region.size / page_size() as u64)
     }
 
     /// `KVM_GET_DIRTY_LOG` into `target`: KVM's own record, one bit a page, which the call clears unless
@@ -95,7 +95,7 @@ impl VmCore {
             let Some(region) = self.memory.region(slot) else {
                 return Err(Error::os(ErrorCode::Ioctl, "KVM_CLEAR_DIRTY_LOG", libc::ENOENT));
             };
-            let end = region.size / PAGE_SIZE;
+            let end = region.size / page_size() as u64;
             let left = end.saturating_sub(first_page);
             let given = bitmap.len() as u64 / 8 * 64;
             let pages = pages.map_or(given.min(left), u64::from);
