@@ -4,6 +4,7 @@
  * VMHATCH_FAULTS   a list of NAME=ERRNO*TIMES or NAME=ERRNO*TIMES+SKIP, separated by commas: after SKIP calls
  *                  that go through, the next TIMES calls of that ioctl fail with that errno
  * VMHATCH_CAPS     a list of CAPABILITY=VALUE: what KVM_CHECK_EXTENSION says
+ * VMHATCH_HOLE     ADDRESS*TIMES: the page of guest memory there cannot be reached until that many KVM_RUN failed
  * VMHATCH_OPEN     the errno with which /dev/kvm cannot be opened
  * VMHATCH_API      what KVM_GET_API_VERSION says
  * VMHATCH_NO_EXTERNAL_BUFFERS   set: addons find a Node-API without external buffers, as in Electron
@@ -42,6 +43,7 @@ enum { FAULTS = 16 };
 static struct { unsigned long request; int error, times, skip; } faults[FAULTS];
 static struct { unsigned long capability; int value; } caps[FAULTS];
 static int fault_count, cap_count, api_version = -1;
+static struct { unsigned long guest_address; void *page; int times; } hole;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* A bus error that has nothing to do with guest memory, for whoever sends SIGUSR2. */
@@ -80,6 +82,7 @@ __attribute__((constructor)) static void read_environment(void)
 		caps[cap_count++].value = value;
 		text = *text == ',' ? text + 1 : NULL;
 	}
+	if ((text = getenv("VMHATCH_HOLE"))) sscanf(text, "%lx*%d", &hole.guest_address, &hole.times);
 	if ((text = getenv("VMHATCH_API"))) api_version = atoi(text);
 	if (getenv("VMHATCH_BUS_ERROR")) signal(SIGUSR2, fault_on_purpose);
 }
@@ -102,6 +105,20 @@ static int fault_of(unsigned long request)
 	return error;
 }
 
+/* Takes the hole's page away when it becomes guest memory, and gives it back when runs have failed by it. */
+static void after(unsigned long request, const struct kvm_userspace_memory_region *region, int result)
+{
+	int error = errno;
+	if (request == KVM_SET_USER_MEMORY_REGION && result == 0 && hole.times > 0 &&
+	    hole.guest_address - region->guest_phys_addr < region->memory_size) {
+		hole.page = (void *)(region->userspace_addr + (hole.guest_address - region->guest_phys_addr));
+		mprotect(hole.page, 4096, PROT_NONE);
+	}
+	if (request == KVM_RUN && result < 0 && error == EFAULT && hole.page && --hole.times == 0)
+		mprotect(hole.page, 4096, PROT_READ | PROT_WRITE);
+	errno = error;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	va_list list;
@@ -117,9 +134,13 @@ int ioctl(int fd, unsigned long request, ...)
 	}
 	if (request == KVM_GET_API_VERSION && api_version >= 0) return api_version;
 	for (int i = 0; request == KVM_CHECK_EXTENSION && i < cap_count; i++) {
-		if (caps[i].capability == (unsigned long)argument) return caps[i].value;
+		if (caps[i].capability != (unsigned long)argument) continue;
+		errno = EINVAL;
+		return caps[i].value;
 	}
-	return syscall(SYS_ioctl, fd, request, argument);
+	int result = syscall(SYS_ioctl, fd, request, argument);
+	after(request, argument, result);
+	return result;
 }
 
 int open(const char *path, int flags, ...)

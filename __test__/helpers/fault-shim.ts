@@ -13,6 +13,8 @@ export interface Faults {
   VMHATCH_FAULTS?: string;
   /** `74=0`: KVM_CHECK_EXTENSION says 0 for capability 74. */
   VMHATCH_CAPS?: string;
+  /** `3000*2`: the page of guest memory at 0x3000 cannot be reached until two runs failed. */
+  VMHATCH_HOLE?: string;
   /** The errno with which /dev/kvm cannot be opened. */
   VMHATCH_OPEN?: string;
   /** What KVM_GET_API_VERSION says. */

@@ -48,6 +48,7 @@ const PDPT = 0x6000;
 const DIRECTORY = 0x7000;
 
 const PRESENT_WRITABLE = 3n;
+const USER = 4n;
 const LARGE_PAGE = 0x80n;
 
 const CR0_PROTECTED = 0x11n;
@@ -93,4 +94,25 @@ export function enter(vcpu: Vcpu, guest: Guest, regs: Patch<Regs> = {}): void {
   else if (guest.mode === 'protected32') vcpu.setSregs(protectedMode(vcpu.vm));
   else vcpu.setSregs(longMode(vcpu.vm));
   vcpu.setRegs({ rip: guest.entry, rflags: 2, ...regs });
+}
+
+/** The selectors of Linux's 64-bit programs: KVM-PVM runs no others. */
+const USER_CODE = 0x33;
+const USER_DATA = 0x2b;
+
+/**
+ * Brings a vCPU to the entry of a 64-bit guest of the lowest privilege. KVM-PVM lets the processor run it, where it
+ * emulates guests of the highest, so that page tables and faults are what they are on other hosts. There are no
+ * handlers of exceptions: each is a shutdown.
+ */
+export function enterUser(vcpu: Vcpu, guest: Guest, regs: Patch<Regs> = {}): void {
+  enter(vcpu, guest, regs);
+  for (const table of [PML4, PDPT, DIRECTORY]) {
+    vcpu.vm.memory.writeBigUint64(table, vcpu.vm.memory.readBigUint64(table) | USER);
+  }
+  vcpu.setSregs({
+    cs: { dpl: 3, selector: USER_CODE },
+    ss: { dpl: 3, selector: USER_DATA },
+    idt: { base: 0n, limit: 0 },
+  });
 }

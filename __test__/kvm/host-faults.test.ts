@@ -6,7 +6,7 @@ import test from 'ava';
 import { expectEnd, hasKvm } from '../helpers/child-program.ts';
 import { withFaults, type Faults } from '../helpers/fault-shim.ts';
 
-const { EACCES, EAGAIN, EINTR, EINVAL, ENOENT, ENOMEM, EPERM } = constants.errno;
+const { EACCES, EAGAIN, EFAULT, EINTR, EINVAL, ENOENT, ENOMEM, EPERM } = constants.errno;
 
 interface Case {
   title: string;
@@ -17,6 +17,7 @@ interface Case {
 
 const interrupted = `KVM_CREATE_VM=${EINTR}*5,KVM_CREATE_VCPU=${EINTR}*5`;
 const again = `KVM_RUN=${EAGAIN}*3,KVM_RUN=${EINTR}*3`;
+const outOfReach = 'the guest used memory that the host cannot reach: KVM_RUN: Bad address (os error 14)';
 
 const cases: Case[] = [
   {
@@ -36,6 +37,18 @@ const cases: Case[] = [
     faults: { VMHATCH_FAULTS: `KVM_RUN=${EAGAIN}*2,KVM_RUN=${ENOMEM}*3` },
     scenario: 'fail once, then work',
     says: `${`ERR_KVM_IOCTL ${ENOMEM} KVM_RUN\n`.repeat(3)}exit\n52 10\n`,
+  },
+  {
+    title: 'memory out of reach is a typed error on each lane, and the guest goes on when it is back',
+    faults: { VMHATCH_HOLE: '3000*3' },
+    scenario: 'memory out of reach',
+    says: `${`ERR_KVM_IOCTL ${EFAULT} KVM_RUN\n${outOfReach}\n`.repeat(3)}shutdown\n1\n`,
+  },
+  {
+    title: 'an extension of which the host says -1 is one that it lacks',
+    faults: { VMHATCH_CAPS: '74=-1' },
+    scenario: 'capabilities below zero',
+    says: '0 false\n0 false\n',
   },
   {
     title: 'a host without KVM',

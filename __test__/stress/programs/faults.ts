@@ -1,5 +1,6 @@
 /** A host that misbehaves: the faults come from fault-shim.c, preloaded. */
-import { Cap, Kvm, KvmError } from '../../../index.ts';
+import { Cap, Kvm, KvmError, type Vcpu, type Vm } from '../../../index.ts';
+import { enterUser, type Guest } from '../../helpers/guests.ts';
 import { machine, main, startAt0x1000 } from './machine.ts';
 
 /** Prints what a piece of work gives, or the error it fails with. */
@@ -20,6 +21,26 @@ function add(): string {
   return `${text.trim()} ${end.reason}`;
 }
 
+/**
+ * A guest of the lowest privilege, which KVM-PVM, too, lets the processor run: `inc dword ptr [0x3000]`, then an
+ * invalid opcode without a handler for it, which is a shutdown.
+ */
+function increment(): { vm: Vm; vcpu: Vcpu } {
+  const kvm = new Kvm();
+  const vm = kvm.createVm();
+  const guest: Guest = {
+    mode: 'long64',
+    loadAddress: 0x1000,
+    entry: 0x1000,
+    bytes: Uint8Array.of(0xff, 0x04, 0x25, 0x00, 0x30, 0x00, 0x00, 0x0f, 0x0b),
+  };
+  vm.memory.map({ guestAddress: 0, size: 0x8000 });
+  vm.memory.write(guest.loadAddress, guest.bytes);
+  const vcpu = vm.createVcpu();
+  enterUser(vcpu, guest);
+  return { vm, vcpu };
+}
+
 /** in al, dx; hlt */
 const readOnce = Uint8Array.of(0xba, 0x00, 0x05, 0xec, 0xf4);
 
@@ -35,6 +56,31 @@ await main({
       await report(async () => (await vcpu[lane]({ ioOut: (exit) => void values.push(exit.value) })).reason);
     }
     console.log(values.join(' '));
+  },
+  async 'memory out of reach'() {
+    const { vm, vcpu } = increment();
+    let said = '';
+    for (const lane of ['run', 'runSliced', 'runInBackground', 'run'] as const) {
+      await report(async () => {
+        try {
+          const end = await vcpu[lane]();
+          return end.reason === 'exit' ? end.exit.kind : end.reason;
+        } catch (error) {
+          said = (error as Error).message;
+          throw error;
+        }
+      });
+      if (said !== '') console.log(said);
+      said = '';
+    }
+    console.log(vm.memory.readUint32(0x3000));
+  },
+  'capabilities below zero'() {
+    const kvm = new Kvm();
+    const vm = kvm.createVm();
+    for (const asked of [kvm, vm]) {
+      console.log(asked.checkExtensionInt(Cap.SyncRegs), asked.checkExtension(Cap.SyncRegs));
+    }
   },
   'registers without sync regs'() {
     const { vm, vcpu } = machine(readOnce);

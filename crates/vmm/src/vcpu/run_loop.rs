@@ -263,6 +263,11 @@ impl VcpuCore {
                 }
             }
             libc::EFAULT if self.vm.memory.lost() => Pass::Return(self.fail(backing_lost())),
+            // All that KVM says where the guest touches a page that this process has put out of its own reach.
+            libc::EFAULT => {
+                let error = Error::os(ErrorCode::Ioctl, "KVM_RUN", errno);
+                Pass::Return(self.fail(error.context("the guest used memory that the host cannot reach")))
+            }
             errno => Pass::Return(self.fail(Error::os(ErrorCode::Ioctl, "KVM_RUN", errno))),
         }
     }
