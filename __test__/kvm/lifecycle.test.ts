@@ -141,6 +141,8 @@ function vcpuUses(vcpu: Vcpu): Uses {
     setMpState: () => vcpu.setMpState(0),
     setGuestDebug: () => vcpu.setGuestDebug(),
     nmi: () => vcpu.nmi(),
+    setTprAccessReporting: () => vcpu.setTprAccessReporting(true),
+    setVapicAddress: () => vcpu.setVapicAddress(0),
     transfer: () => vcpu.transfer(),
   };
 }

@@ -15,7 +15,7 @@ export const Cap = {
   UserMemory: 3,
   /** The address of the three pages that Intel hosts need for real mode can be set: `vm.setTssAddress()`. x86_64 only. `KVM_CAP_SET_TSS_ADDR`. */
   SetTssAddr: 4,
-  /** The virtual task-priority register of the local APIC can be placed in guest memory. x86_64 only. `KVM_CAP_VAPIC`. */
+  /** Accesses to the task priority register of the local APIC can be exits: `vcpu.setTprAccessReporting()`; it can be kept in guest memory, too: `vcpu.setVapicAddress()`. x86_64 only. `KVM_CAP_VAPIC`. */
   Vapic: 6,
   /** The supported CPUID leaves can be listed: `kvm.getSupportedCpuid()`. x86_64 only. `KVM_CAP_EXT_CPUID`. */
   ExtCpuid: 7,

@@ -110,7 +110,7 @@ export interface ExceptionExit {
 /** The hardware refused to enter the guest (`KVM_EXIT_FAIL_ENTRY`). */
 export interface FailEntryExit {
   readonly kind: 'failEntry';
-  /** The processor's own code: VMX's exit reason, SVM's exit code. */
+  /** The processor's own code: VMX's exit reason with bit 31, SVM's exit code -1 in 32 bits or in 64. */
   readonly hardwareEntryFailureReason: bigint;
   /** The host CPU. */
   readonly cpu: number;
@@ -170,7 +170,7 @@ export interface X86WrmsrExit {
   readonly data: bigint;
 }
 
-/** An access to the task priority register that user space asked to see (`KVM_EXIT_TPR_ACCESS`). */
+/** The guest has accessed the task priority register: after `vcpu.setTprAccessReporting()` (`KVM_EXIT_TPR_ACCESS`). */
 export interface TprAccessExit {
   readonly kind: 'tprAccess';
   /** The instruction's address. */
@@ -193,7 +193,7 @@ export interface NotifyExit {
   readonly flags: number;
 }
 
-/** A fault on memory that KVM cannot resolve (`KVM_EXIT_MEMORY_FAULT`). */
+/** A fault on memory of a `GuestMemfd`, or of the other side, that KVM cannot resolve (`KVM_EXIT_MEMORY_FAULT`). */
 export interface MemoryFaultExit {
   readonly kind: 'memoryFault';
   /** `KVM_MEMORY_EXIT_FLAG_*`: 8 means a private access. */

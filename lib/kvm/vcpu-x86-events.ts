@@ -2,7 +2,7 @@ import { RUN } from '../generated/run-page.ts';
 import { VCPU_STATE } from '../generated/state-kinds.ts';
 import { kvmVcpuEvents, type KvmVcpuEvents as VcpuEvents } from '../generated/structs.ts';
 import { only } from '../internal/architecture.ts';
-import { boolean, elements, integer, u64 } from '../internal/check.ts';
+import { address as checkAddress, boolean, elements, integer, u64 } from '../internal/check.ts';
 import { patchState, readState } from '../internal/state-structs.ts';
 import type { Patch } from '../internal/structs.ts';
 import type { VcpuAccess } from '../internal/vcpu-access.ts';
@@ -118,6 +118,50 @@ export abstract class VcpuX86Events extends VcpuState {
     only('x64', 'kvm_run.if_flag');
     this.#access.checkState();
     return this.#access.runner.view.u8[RUN.ifFlag] === 1;
+  }
+
+  /**
+   * Makes accesses to the task priority register of the in-kernel local APIC, at 0xfee00080, `tprAccess` exits
+   * (`KVM_TPR_ACCESS_REPORTING`). The exit follows the access, which KVM has done by then. Where the processor serves the
+   * register itself, as Intel's do, and AMD's with AVIC, there are none.
+   *
+   * @param enabled - Off by default.
+   * @example
+   * ```ts
+   * if (vm.checkExtension(Cap.Vapic)) vcpu.setTprAccessReporting(true);
+   * vcpu.run({ tprAccess: (exit) => console.log(exit.rip, exit.isWrite), ioOut: () => {}, ioIn: () => 0 });
+   * ```
+   * @throws `ERR_KVM_UNSUPPORTED` where KVM knows that there would be none ({@link Cap.Vapic}); `ERR_KVM_IOCTL`,
+   *   `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_INVALID_ARG_TYPE`
+   */
+  setTprAccessReporting(enabled: boolean): void {
+    only('x64', 'KVM_TPR_ACCESS_REPORTING');
+    this.#access.checkState();
+    const value = boolean('enabled', enabled);
+    this.#access.change(() => this.#access.native.reportTprAccesses(value));
+  }
+
+  /**
+   * Keeps the task priority of the in-kernel local APIC in guest memory, too (`KVM_SET_VAPIC_ADDR`), for a guest that was
+   * patched to use that instead of the register. Four bytes, lowest first: the task priority, which KVM also takes
+   * from there, the priority of the interrupt in service, zero, the highest vector that waits.
+   *
+   * @param address - Guest-physical; 0 ends it.
+   * @example
+   * ```ts
+   * vm.createIrqChip();
+   * vm.memory.map({ guestAddress: 0, size: 0x10000 });
+   * const guest = vm.createVcpu();
+   * if (vm.checkExtension(Cap.Vapic)) guest.setVapicAddress(0x8000);
+   * ```
+   * @throws `ERR_KVM_IOCTL` with `EINVAL` without an in-kernel local APIC, or where there is no memory; else as
+   *   {@link setTprAccessReporting}, and `ERR_OUT_OF_RANGE`
+   */
+  setVapicAddress(address: number): void {
+    only('x64', 'KVM_SET_VAPIC_ADDR');
+    this.#access.checkState();
+    const place = checkAddress('address', address);
+    this.#access.change(() => this.#access.native.setVapicAddress(place));
   }
 
   /**

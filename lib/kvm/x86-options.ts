@@ -53,7 +53,10 @@ export interface X86Options {
     /** Whether it is an exit; true by default. */
     exit?: boolean;
   };
-  /** A locked access across two cache lines, which stops all processors, is an `x86BusLock` exit (`KVM_CAP_X86_BUS_LOCK_EXIT`). */
+  /**
+   * A locked access across two cache lines, which stops all processors, is an `x86BusLock` exit. Before the first vCPU
+   * (`KVM_CAP_X86_BUS_LOCK_EXIT`).
+   */
   busLockExit?: boolean;
   /**
    * Old behaviour to switch off. Name all in one call: before Linux 6.15 a second call replaces the first

@@ -112,6 +112,8 @@ export const x86Vcpu = {
   smi: nothing,
   interrupt: [oneOf(0x20, 0, 255)],
   requestInterruptWindow: [flag],
+  setTprAccessReporting: [flag],
+  setVapicAddress: [fc.oneof(oneOf(0), address)],
   kvmclockCtrl: nothing,
   setTscKhz: [oneOf(0, 1_000_000, 0xffff_ffff)],
   translateGva: [fc.oneof(address, u64)],

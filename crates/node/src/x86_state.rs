@@ -37,6 +37,18 @@ impl NativeVcpu {
         guarded(&env, || self.inner.interrupt(vector))
     }
 
+    /// `KVM_TPR_ACCESS_REPORTING`.
+    #[napi(catch_unwind)]
+    pub fn report_tpr_accesses(&self, env: Env, enabled: bool) -> Result<()> {
+        guarded(&env, || self.inner.report_tpr_accesses(enabled))
+    }
+
+    /// `KVM_SET_VAPIC_ADDR`.
+    #[napi(catch_unwind)]
+    pub fn set_vapic_address(&self, env: Env, address: f64) -> Result<()> {
+        guarded(&env, || self.inner.set_vapic_address(address as u64))
+    }
+
     /// `KVM_KVMCLOCK_CTRL`.
     #[napi(catch_unwind)]
     pub fn kvmclock_ctrl(&self, env: Env) -> Result<()> {

@@ -86,7 +86,7 @@ capabilities_of_crate! {
     MmuShadowCacheControl KVM_CAP_MMU_SHADOW_CACHE_CONTROL x86 "The number of shadow page-table pages can be set",
     UserMemory KVM_CAP_USER_MEMORY all "Guest memory comes from user space: `vm.memory.map()`. KVM without it cannot be used",
     SetTssAddr KVM_CAP_SET_TSS_ADDR x86 "The address of the three pages that Intel hosts need for real mode can be set: `vm.setTssAddress()`",
-    Vapic KVM_CAP_VAPIC x86 "The virtual task-priority register of the local APIC can be placed in guest memory",
+    Vapic KVM_CAP_VAPIC x86 "Accesses to the task priority register of the local APIC can be exits: `vcpu.setTprAccessReporting()`; it can be kept in guest memory, too: `vcpu.setVapicAddress()`",
     ExtCpuid KVM_CAP_EXT_CPUID x86 "The supported CPUID leaves can be listed: `kvm.getSupportedCpuid()`",
     Clocksource KVM_CAP_CLOCKSOURCE x86 "The paravirtual clock (kvmclock) is offered to guests",
     NrVcpus KVM_CAP_NR_VCPUS all "The number of vCPUs that is recommended at most: `kvm.getNrVcpus()`",

@@ -3,17 +3,20 @@
 use crate::error::errno;
 use crate::{Error, ErrorCode};
 use kvm_bindings::{
-    CpuId, KVMIO, kvm_cpuid2, kvm_fpu, kvm_interrupt, kvm_nested_state, kvm_sregs2, kvm_xsave,
+    CpuId, KVMIO, kvm_cpuid2, kvm_fpu, kvm_interrupt, kvm_nested_state, kvm_sregs2, kvm_tpr_access_ctl,
+    kvm_vapic_addr, kvm_xsave,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use vmm_sys_util::fam::FamStruct;
-use vmm_sys_util::ioctl::{ioctl_with_mut_ptr, ioctl_with_ptr, ioctl_with_ref};
+use vmm_sys_util::ioctl::{ioctl_with_mut_ptr, ioctl_with_mut_ref, ioctl_with_ptr, ioctl_with_ref};
 use vmm_sys_util::{ioctl_ior_nr, ioctl_iow_nr, ioctl_iowr_nr};
 
 ioctl_iow_nr!(KVM_INTERRUPT, KVMIO, 0x86, kvm_interrupt);
 ioctl_ior_nr!(KVM_GET_FPU, KVMIO, 0x8c, kvm_fpu);
 ioctl_iow_nr!(KVM_SET_FPU, KVMIO, 0x8d, kvm_fpu);
 ioctl_iowr_nr!(KVM_GET_CPUID2, KVMIO, 0x91, kvm_cpuid2);
+ioctl_iowr_nr!(KVM_TPR_ACCESS_REPORTING, KVMIO, 0x92, kvm_tpr_access_ctl);
+ioctl_iow_nr!(KVM_SET_VAPIC_ADDR, KVMIO, 0x93, kvm_vapic_addr);
 ioctl_ior_nr!(KVM_GET_XSAVE, KVMIO, 0xa4, kvm_xsave);
 ioctl_iow_nr!(KVM_SET_XSAVE, KVMIO, 0xa5, kvm_xsave);
 ioctl_iowr_nr!(KVM_MEMORY_ENCRYPT_OP, KVMIO, 0xba, libc::c_ulong);
@@ -44,6 +47,22 @@ pub(crate) fn interrupt(fd: &VcpuFd, vector: u32) -> Result<(), Error> {
     let request = kvm_interrupt { irq: vector };
     // SAFETY: the request is a valid structure that the kernel only reads.
     check(unsafe { ioctl_with_ref(fd, KVM_INTERRUPT(), &request) }, "KVM_INTERRUPT")
+}
+
+/// `KVM_TPR_ACCESS_REPORTING`: whether accesses to the task priority register are exits.
+pub(crate) fn report_tpr_accesses(fd: &VcpuFd, enabled: bool) -> Result<(), Error> {
+    let mut request = kvm_tpr_access_ctl { enabled: u32::from(enabled), ..Default::default() };
+    // SAFETY: the request is a valid structure of this type, which the kernel reads and writes back.
+    let done = unsafe { ioctl_with_mut_ref(fd, KVM_TPR_ACCESS_REPORTING(), &mut request) };
+    check(done, "KVM_TPR_ACCESS_REPORTING")
+}
+
+/// `KVM_SET_VAPIC_ADDR`: where in guest memory the task priority is kept, too; 0 for nowhere.
+pub(crate) fn set_vapic_address(fd: &VcpuFd, address: u64) -> Result<(), Error> {
+    let request = kvm_vapic_addr { vapic_addr: address };
+    // SAFETY: the request is a valid structure that the kernel only reads. The address is guest-physical: KVM goes
+    // through the memory slots at each use, so that memory which is gone is not written.
+    check(unsafe { ioctl_with_ref(fd, KVM_SET_VAPIC_ADDR(), &request) }, "KVM_SET_VAPIC_ADDR")
 }
 
 /// A structure that the bindings give no bytes of: its size, its two ioctls and their names.

@@ -7,9 +7,10 @@ use crate::raw_ioctl::x86_64 as raw;
 use crate::vcpu::VcpuCore;
 use crate::{Error, ErrorCode};
 use kvm_bindings::{
-    KVM_CAP_ENABLE_CAP, KVM_CAP_KVMCLOCK_CTRL, KVM_CAP_TSC_CONTROL, KVM_CAP_X86_SMM, kvm_enable_cap,
-    kvm_translation,
+    KVM_CAP_ENABLE_CAP, KVM_CAP_KVMCLOCK_CTRL, KVM_CAP_TSC_CONTROL, KVM_CAP_VAPIC, KVM_CAP_X86_SMM,
+    kvm_enable_cap, kvm_translation,
 };
+use kvm_ioctls::VcpuFd;
 
 impl VcpuCore {
     /// `KVM_NMI`.
@@ -43,6 +44,33 @@ impl VcpuCore {
     /// as [`get_state`](Self::get_state).
     pub fn interrupt(&self, vector: u32) -> Result<(), Error> {
         self.with(|fd| raw::interrupt(fd, vector))
+    }
+
+    /// `KVM_TPR_ACCESS_REPORTING`: whether accesses to the local APIC's task priority register are exits.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Unsupported`] where KVM knows that the processor serves the register; else as
+    /// [`get_state`](Self::get_state).
+    pub fn report_tpr_accesses(&self, enabled: bool) -> Result<(), Error> {
+        self.with_vapic(|fd| raw::report_tpr_accesses(fd, enabled))
+    }
+
+    /// `KVM_SET_VAPIC_ADDR`: where in guest memory the task priority is kept, too; 0 for nowhere.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Ioctl`] (`EINVAL` without an in-kernel local APIC, or where there is no memory); else as
+    /// [`report_tpr_accesses`](Self::report_tpr_accesses).
+    pub fn set_vapic_address(&self, address: u64) -> Result<(), Error> {
+        self.with_vapic(|fd| raw::set_vapic_address(fd, address))
+    }
+
+    fn with_vapic(&self, use_fd: impl FnOnce(&VcpuFd) -> Result<(), Error>) -> Result<(), Error> {
+        self.with(|fd| {
+            self.vm.require(KVM_CAP_VAPIC, "KVM_CAP_VAPIC")?;
+            use_fd(fd)
+        })
     }
 
     /// `KVM_KVMCLOCK_CTRL`: tells the guest that it was stopped.
