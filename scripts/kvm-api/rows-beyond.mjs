@@ -115,7 +115,12 @@ export const beyond = [
     'ExitOnEmulationFailure',
     'kvm/x86-options.test.ts › a failure to emulate in a user program is an exit where it is wanted',
   ),
-  option('bus locks as exits', 'busLockExit', 'X86BusLockExit', lacking),
+  option(
+    'bus locks as exits',
+    'busLockExit',
+    'X86BusLockExit',
+    'kvm/exits-hardware.test.ts › a locked access across two cache lines is an exit where it is wanted',
+  ),
   option('guests that open no window for events as exits', 'notifyExit', 'X86NotifyVmexit', lacking),
   option(
     'old misbehaviour of KVM switched off',
@@ -191,6 +196,25 @@ export const beyond = [
       'kvm/injection.test.ts › an external interrupt reaches a guest without interrupt controllers',
       'kvm/injection.test.ts › a guest that has interrupts off says when they are on',
     ],
+  },
+  {
+    what: "accesses to the local APIC's task priority as exits",
+    ts: ['Vcpu.setTprAccessReporting'],
+    ioctl: 'KVM_TPR_ACCESS_REPORTING',
+    capability: 'Vapic',
+    on: x86,
+    test: [
+      'kvm/exits-hardware.test.ts › a guest that ${what} its task priority says so, where that is wanted',
+      'kvm/exits-hardware.test.ts › accesses to the task priority are no exits when they are not wanted any more',
+    ],
+  },
+  {
+    what: "the local APIC's task priority in guest memory, too",
+    ts: ['Vcpu.setVapicAddress'],
+    ioctl: 'KVM_SET_VAPIC_ADDR',
+    capability: 'Vapic',
+    on: x86,
+    test: 'kvm/exits-hardware.test.ts › the task priority is what guest memory says, where it is kept there',
   },
   {
     what: 'special registers with the page-directory pointers of PAE',

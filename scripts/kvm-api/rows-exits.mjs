@@ -34,10 +34,17 @@ export const exits = {
       'aarch64/exits.test.ts › ${name}: accesses of 1, 2, 4 and 8 bytes are answered, as wide as they are',
     ],
   },
-  Unknown: { kinds: ['unknown'], ...page('no KVM leaves a hardware exit unhandled on purpose') },
+  Unknown: {
+    kinds: ['unknown'],
+    ...page(
+      'x86 begins each KVM_RUN with it and never ends one so: exits that KVM does not know are `internalError` (arch/x86/kvm/vmx/vmx.c, svm/svm.c); what is left is a fault of KVM itself, which it warns of (vmx/sgx.c). So does aarch64 (arch/arm64/kvm/arm.c, handle_exit.c)',
+    ),
+  },
   Exception: {
     kinds: ['exception'],
-    ...page('needs an Intel host, and an exception that KVM intercepts and does not know'),
+    ...page(
+      "Intel only: a guest's split lock on a host with split_lock_detect=fatal, which sends the process SIGBUS as well (arch/x86/kvm/vmx/vmx.c), or an encrypted guest of TDX (vmx/tdx.c). svm/svm.c and aarch64 have none",
+    ),
   },
   Hypercall: {
     kinds: ['hypercall'],
@@ -58,21 +65,31 @@ export const exits = {
   Shutdown: { kinds: ['shutdown'], test: 'kvm/exits.test.ts › a triple fault is a shutdown' },
   FailEntry: {
     kinds: ['failEntry'],
-    ...page('KVM itself refuses most of the states that hardware would refuse'),
+    test: 'kvm/exits-hardware.test.ts › a state that the processor refuses is a failed entry, and another one goes on',
   },
   Intr: {
     kinds: ['intr'],
-    ...page('a signal is an error of KVM_RUN, which the run loop takes for a kick'),
+    ...page(
+      'KVM sets it together with EINTR (arch/x86/kvm/x86.c, include/linux/kvm_host.h, arch/arm64/kvm/arm.c), and a KVM_RUN that fails with EINTR is a kick, or goes on: no lane shows it',
+    ),
   },
   SetTpr: {
     kinds: ['setTpr'],
     test: 'kvm/exits-hardware.test.ts › a guest that lowers its task priority says so, where KVM has no local APIC',
   },
-  TprAccess: { kinds: ['tprAccess'], ...page('needs an Intel host with KVM_TPR_ACCESS_REPORTING') },
+  TprAccess: {
+    kinds: ['tprAccess'],
+    test: 'kvm/exits-hardware.test.ts › a guest that ${what} its task priority says so, where that is wanted',
+  },
   S390Sieic: other('s390x'),
   S390Reset: other('s390x'),
   Dcr: other('PowerPC'),
-  Nmi: { kinds: ['nmi'], ...page('no KVM of today gives it: NMIs of the host are its own') },
+  Nmi: {
+    kinds: ['nmi'],
+    ...page(
+      'no KVM of x86 or aarch64 has it: only PowerPC does, for machine checks (arch/powerpc/kvm/book3s_hv.c)',
+    ),
+  },
   InternalError: {
     kinds: ['internalError'],
     test: 'kvm/exits.test.ts › an instruction that KVM cannot emulate is an internal error with its bytes',
@@ -107,7 +124,10 @@ export const exits = {
     kinds: ['x86Wrmsr'],
     test: 'kvm/msr-exits.test.ts › rdmsr and wrmsr of an unknown MSR come to the handlers, and the answer arrives',
   },
-  MemoryFault: { kinds: ['memoryFault'], ...page('needs private memory') },
+  MemoryFault: {
+    kinds: ['memoryFault'],
+    test: 'kvm/exits-hardware.test.ts › memory that is lost is a memory fault; a handler maps other memory, and the guest goes on',
+  },
   Unsupported: {
     kinds: ['unknown'],
     ...page('no kernel gives a number that it does not have'),
@@ -125,8 +145,20 @@ export const more = {
   dirtyRingFull: {
     test: 'kvm/dirty-ring.test.ts › ${name}: a full ring is an exit for a handler that wants it',
   },
-  apResetHold: page('needs an SEV-ES host'),
-  x86BusLock: page('needs a processor that detects bus locks'),
-  notify: page('needs a processor with notify exits'),
-  xen: page('needs KVM_XEN_HVM_CONFIG, which is not offered'),
+  apResetHold: page(
+    'arch/x86/kvm/svm/sev.c only, for a guest with encrypted registers: needs a processor with SEV-ES',
+  ),
+  x86BusLock: {
+    test: [
+      'kvm/exits-hardware.test.ts › a locked access across two cache lines is an exit where it is wanted',
+      byHand,
+    ],
+    note: "needs a processor that detects bus locks of guests: VMX's bus-lock detection, SVM's bus lock threshold",
+  },
+  notify: page(
+    'arch/x86/kvm/vmx/vmx.c only, for a guest in which the processor comes to no point where it takes events; KVM intercepts the exceptions (#AC, #DB) that are known to make such a guest',
+  ),
+  xen: page(
+    "arch/x86/kvm/xen.c, in kernels with CONFIG_KVM_XEN (Debian's 6.1 is without), for a guest that was made one of Xen by KVM_XEN_HVM_CONFIG, which is not offered",
+  ),
 };

@@ -42,7 +42,7 @@ const ofTheHost = /\/emulated-host[\w-]*\.test\.ts$/;
 const kvmFiles =
   /\/kvm\/(?:background|cpu-state|cpuid-table|devices|dirty-pages|exits|lifecycle|machine-[\w-]+|memory|posted|registers|run|rust-devices|stats|step|vm)\.test\.ts$/;
 
-/** What of it is about things that KVM-PVM lacks: SMM, nested state, a counter of its own, Hyper-V's exits. */
+/** What of it is about things that KVM-PVM lacks: SMM, nested state, a counter, failed entries, Hyper-V's exits. */
 const hardwareFiles =
   /\/kvm\/(?:exits-hardware|extended-state|host-golden|injection|large-pages|vcpu-extras|x86-options)\.test\.ts$/;
 
