@@ -224,20 +224,24 @@ test('with an interrupt controller they need an interrupt, too', (t) => {
 test('a vCPU without performance counters cannot use them', (t) => {
   const { vcpu } = bootArm(t, 'count-cycles');
   t.false(vcpu.hasDeviceAttr(PMU, PMU_INIT));
-  t.true([ENXIO, ENODEV].includes(errnoOf(t, () => vcpu.setDeviceAttr(PMU, PMU_INIT))!));
+  const error = t.throws<KvmError>(() => vcpu.setDeviceAttr(PMU, PMU_INIT), { code: 'ERR_KVM_NO_ATTRIBUTE' });
+  t.true([ENXIO, ENODEV].includes(error.errno!));
   t.like(exceptionIn(writesOf(vcpu)), { entry: 4, class: UNKNOWN });
 });
 
 test('attributes that a vCPU does not have are told from those that it has', (t) => {
   const { vcpu } = bootArm(t, 'spin');
   t.false(vcpu.hasDeviceAttr(0xffff, 0));
-  t.is(
-    errnoOf(t, () => vcpu.setDeviceAttr(0xffff, 0)),
-    ENXIO,
-  );
+  const error = t.throws<KvmError>(() => vcpu.setDeviceAttr(0xffff, 0), {
+    code: 'ERR_KVM_NO_ATTRIBUTE',
+    message: 'there is no attribute 0x0 in group 65535',
+  });
+  t.is(error.errno, ENXIO);
+  t.is(error.syscall, 'KVM_SET_DEVICE_ATTR');
   t.throws(() => vcpu.hasDeviceAttr(2 ** 32, 0), { code: 'ERR_OUT_OF_RANGE' });
   t.throws(() => vcpu.setDeviceAttr(0, -1), { code: 'ERR_OUT_OF_RANGE' });
   t.throws(() => vcpu.setDeviceAttr(0, 0, 7 as never), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.throws(() => vcpu.setDeviceAttr(0, 0, new Uint8Array(4097)), { code: 'ERR_KVM_STATE' });
 });
 
 // ---- 32 bits

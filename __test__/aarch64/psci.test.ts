@@ -110,7 +110,7 @@ test('hypercalls become exits where the host has a filter for them, and the filt
   filter.setUint8(8, FORWARD_TO_USER);
   if (!vm.hasDeviceAttr(SMCCC_CONTROL, SMCCC_FILTER)) {
     const error = t.throws<KvmError>(() => vm.setDeviceAttr(SMCCC_CONTROL, SMCCC_FILTER, filter), {
-      code: 'ERR_KVM_IOCTL',
+      code: 'ERR_KVM_NO_ATTRIBUTE',
     });
     t.true(NO_ATTRIBUTE.has(error.errno));
     t.is(error?.syscall, 'KVM_SET_DEVICE_ATTR');
@@ -131,10 +131,11 @@ test('hypercalls become exits where the host has a filter for them, and the filt
 test('attributes that a machine does not have are told from those that it has', (t) => {
   const { vm } = bootArm(t, 'spin');
   t.false(vm.hasDeviceAttr(0xffff, 0));
-  const error = t.throws<KvmError>(() => vm.setDeviceAttr(0xffff, 0), { code: 'ERR_KVM_IOCTL' });
+  const error = t.throws<KvmError>(() => vm.setDeviceAttr(0xffff, 0), { code: 'ERR_KVM_NO_ATTRIBUTE' });
   t.true(NO_ATTRIBUTE.has(error.errno));
   t.throws(() => vm.hasDeviceAttr(-1, 0), { code: 'ERR_OUT_OF_RANGE' });
   t.throws(() => vm.setDeviceAttr(0, 0, 'x' as never), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.throws(() => vm.setDeviceAttr(0, 0, new Uint8Array(4097)), { code: 'ERR_KVM_STATE' });
 });
 
 test('one vCPU starts another, with a word for it, and both run in the background', async (t) => {

@@ -70,7 +70,7 @@ export function onLinux(
   test.serial(title, async (t) => {
     const missing = whatIsMissing(needs);
     if (missing === undefined) {
-      // Some times what a test needs; and less than the silence after which a host is given up (scripts/test/linux.mjs): a
+      // Some times what a test needs; and less than the silence after which a host is given up (scripts/test/hosts.mjs): a
       // test that waits in vain is a failure with a name.
       t.timeout(150_000);
       await run(t);

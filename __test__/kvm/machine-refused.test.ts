@@ -12,9 +12,9 @@ import { elfFile } from '../helpers/elf.ts';
 import { MARKED_MEMORY, leavesNothing, machineParts } from '../helpers/held.ts';
 import { temporaryFolder } from '../helpers/temporary-folder.ts';
 import { until } from '../helpers/wait.ts';
-import { POWER_OFF, SPIN, flat, startMachine } from '../helpers/whole-machine.ts';
+import { POWER_OFF, SPIN, flat, in32, startMachine } from '../helpers/whole-machine.ts';
 
-const CODE = Uint8Array.from(POWER_OFF);
+const CODE = Uint8Array.from(in32(POWER_OFF));
 const ELF = { bits: 64, entry: 0x10_0000, address: 0x10_0000, bytes: CODE, pvhEntry: 0x10_0000 } as const;
 const KERNEL = elfFile(ELF);
 const memory = MARKED_MEMORY;

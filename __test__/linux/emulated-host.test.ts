@@ -1,79 +1,16 @@
-// The emulated host from outside: QEMU runs, and a job in it. Each test brings a host up, so each asks for much at once.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+// The emulated host from outside: what a job in it has, and gives. Each test brings a host up, so each asks for much at once.
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { runOnEmulatedHost } from '../../scripts/host/run.mjs';
-import { prepareHost } from '../../scripts/host/start.mjs';
-import { until } from '../helpers/wait.ts';
-
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const script = join(root, 'scripts', 'emulated-host');
-const prepared = { x86_64: await prepareHost('x86_64'), aarch64: await prepareHost('aarch64') };
-const machines = ['x86_64', 'aarch64'] as const;
-
-/** A test that needs the emulated host. They come one by one: each host uses all processors. */
-function onHost(
-  arch: (typeof machines)[number],
-  title: string,
-  run: (t: ExecutionContext) => Promise<void>,
-): void {
-  test.serial(`${arch}: ${title}`, async (t) => {
-    const parts = prepared[arch];
-    if ('missing' in parts) {
-      t.log(`skipped: ${parts.missing}`);
-      t.pass();
-      return;
-    }
-    t.timeout(180_000);
-    await run(t);
-  });
-}
-
-interface Started {
-  child: ChildProcess;
-  stdout: () => Buffer;
-  stderr: () => string;
-  ended: Promise<{ code: number | null; signal: string | null }>;
-}
-
-/** The script itself, as a person calls it. */
-function start(t: ExecutionContext, args: readonly string[], cwd = root): Started {
-  const env = { ...process.env, GREETING: "a 'b'\nc" };
-  const child = spawn(script, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
-  t.teardown(() => child.kill('SIGKILL'));
-  const out: Buffer[] = [];
-  let err = '';
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  return {
-    child,
-    stdout: () => Buffer.concat(out),
-    stderr: () => err,
-    ended: new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal }))),
-  };
-}
-
-/** The processes that a process has started. */
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
-  return text === '' ? [] : text.split(' ').map(Number);
-}
-
-/** Gone, or dead and not yet collected by who adopted it. */
-function isGone(pid: number): boolean {
-  try {
-    return /^State:\s*[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  } catch {
-    return true;
-  }
-}
+import { machines, onHost, root, start } from '../helpers/emulated-host.ts';
 
 for (const arch of machines) {
   onHost(
+    test,
     arch,
     'a job has its folder, its variables, KVM, two streams apart, and its status is passed on',
     async (t) => {
@@ -91,22 +28,27 @@ for (const arch of machines) {
     },
   );
 
-  onHost(arch, 'bytes of any value and number arrive as they were written, on both streams', async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'vmhatch-host-'));
-    t.teardown(() => rmSync(folder, { recursive: true }));
-    const bytes = Buffer.from(Array.from({ length: 3_000_001 }, (_, at) => (at * 7919 + (at >> 8)) % 256));
-    writeFileSync(join(folder, 'bytes'), bytes);
-    const job = 'cat bytes; base64 -w0 bytes >&2; md5sum <bytes >sum';
-    const words = ['--arch', arch, '--quiet', '--share', folder, '--', 'sh', '-c', job];
-    const run = start(t, words, folder);
-    t.deepEqual(await run.ended, { code: 0, signal: null });
-    t.true(run.stdout().equals(bytes));
-    t.true(run.stderr() === bytes.toString('base64'));
-    const sum = createHash('md5').update(bytes).digest('hex');
-    t.is(readFileSync(join(folder, 'sum'), 'utf8'), `${sum}  -\n`);
-  });
+  onHost(
+    test,
+    arch,
+    'bytes of any value and number arrive as they were written, on both streams',
+    async (t) => {
+      const folder = mkdtempSync(join(tmpdir(), 'vmhatch-host-'));
+      t.teardown(() => rmSync(folder, { recursive: true }));
+      const bytes = Buffer.from(Array.from({ length: 3_000_001 }, (_, at) => (at * 7919 + (at >> 8)) % 256));
+      writeFileSync(join(folder, 'bytes'), bytes);
+      const job = 'cat bytes; base64 -w0 bytes >&2; md5sum <bytes >sum';
+      const words = ['--arch', arch, '--quiet', '--share', folder, '--', 'sh', '-c', job];
+      const run = start(t, words, folder);
+      t.deepEqual(await run.ended, { code: 0, signal: null });
+      t.true(run.stdout().equals(bytes));
+      t.true(run.stderr() === bytes.toString('base64'));
+      const sum = createHash('md5').update(bytes).digest('hex');
+      t.is(readFileSync(join(folder, 'sum'), 'utf8'), `${sum}  -\n`);
+    },
+  );
 
-  onHost(arch, 'a function runs a command there, with the lines as they come', async (t) => {
+  onHost(test, arch, 'a function runs a command there, with the lines as they come', async (t) => {
     const lines: string[] = [];
     const program = `console.log(process.env.COLOUR, process.arch); console.error("e");
       process.kill(process.pid);`;
@@ -126,20 +68,9 @@ for (const arch of machines) {
     t.deepEqual(result.output.split('\n').toSorted(), ['', said, 'e']);
     t.true((result.upMs ?? 0) > 0);
   });
-
-  onHost(arch, 'a panic of its kernel is an error that says so', async (t) => {
-    const job = 'echo before; sleep 1; echo c >/proc/sysrq-trigger; sleep 60';
-    const run = start(t, ['--arch', arch, '--', 'sh', '-c', job]);
-    t.deepEqual(await run.ended, { code: 125, signal: null });
-    t.is(run.stdout().toString(), 'before\n');
-    t.regex(
-      run.stderr(),
-      /ended before the command did\. [^]*Kernel panic - not syncing: sysrq triggered crash/,
-    );
-  });
 }
 
-onHost('aarch64', "this process's Node is there by its path, as one of that processor", async (t) => {
+onHost(test, 'aarch64', "this process's Node is there by its path, as one of that processor", async (t) => {
   const result = await runOnEmulatedHost({
     arch: 'aarch64',
     command: process.execPath,
@@ -167,7 +98,7 @@ int main(void) {
 }
 `;
 
-onHost('aarch64', 'KVM answers, and makes a virtual machine with addresses of 48 bits', async (t) => {
+onHost(test, 'aarch64', 'KVM answers, and makes a virtual machine with addresses of 48 bits', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'vmhatch-kvm-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, 'ask.c'), askKvm);
@@ -185,48 +116,4 @@ onHost('aarch64', 'KVM answers, and makes a virtual machine with addresses of 48
   const result = await runOnEmulatedHost({ arch: 'aarch64', command, share: [folder], quiet: true });
   t.is(result.output, '12 48\n');
   t.is(result.status, 0);
-});
-
-// What follows is this machine's part, the same for each host.
-
-onHost(
-  'x86_64',
-  'a job that takes too long is ended with status 124, its output so far is kept',
-  async (t) => {
-    const job = 'echo begun; sleep 1000';
-    const result = await runOnEmulatedHost({
-      command: 'sh',
-      args: ['-c', job],
-      timeoutMs: 30_000,
-      quiet: true,
-    });
-    t.is(result.status, 124);
-    t.is(result.ending, 'ended by its time limit of 30 s');
-    t.is(result.output, 'begun\n');
-  },
-);
-
-for (const [signal, how] of [
-  ['SIGKILL', { code: null, signal: 'SIGKILL' }],
-  ['SIGTERM', { code: 143, signal: null }],
-  ['SIGINT', { code: 130, signal: null }],
-] as const) {
-  onHost('x86_64', `${signal} of the script leaves no QEMU behind`, async (t) => {
-    const run = start(t, ['--', 'sh', '-c', 'echo up; sleep 1000']);
-    await until(() => run.stdout().length > 0);
-    const qemu = childrenOf(run.child.pid ?? 0);
-    t.is(qemu.length, 1);
-    t.false(isGone(qemu[0]!));
-    run.child.kill(signal);
-    t.deepEqual(await run.ended, how);
-    await until(() => isGone(qemu[0]!));
-    t.pass();
-  });
-}
-
-onHost('x86_64', 'a reader that goes away ends it', async (t) => {
-  const run = start(t, ['--', 'yes']);
-  run.child.stdout?.once('data', () => run.child.stdout?.destroy());
-  t.deepEqual(await run.ended, { code: 141, signal: null });
-  t.regex(run.stderr(), /nobody reads its output any more/);
 });

@@ -128,7 +128,8 @@ export abstract class VcpuArm64 extends VcpuX86 {
    * Sets an attribute of the vCPU (`KVM_SET_DEVICE_ATTR`).
    *
    * @param value - Its bytes, as many as the attribute has; left out for one that has none.
-   * @throws `ERR_KVM_IOCTL`, `ERR_KVM_UNSUPPORTED` on x86_64, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`
+   * @throws `ERR_KVM_NO_ATTRIBUTE` for one that the vCPU does not have; `ERR_KVM_STATE` for more than 4096 bytes;
+   * `ERR_KVM_IOCTL` when KVM refuses the value; `ERR_KVM_UNSUPPORTED` on x86_64, `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`
    */
   setDeviceAttr(group: number, attribute: number | bigint, value?: ArrayBufferView | ArrayBufferLike): void {
     only('arm64', 'KVM_SET_DEVICE_ATTR on a vCPU');

@@ -43,7 +43,8 @@ export abstract class VmArm64 extends VmX86 {
    * Sets an attribute of the machine (`KVM_SET_DEVICE_ATTR`).
    *
    * @param value - Its bytes, as many as the attribute has; left out for one that has none.
-   * @throws `ERR_KVM_IOCTL`, `ERR_KVM_UNSUPPORTED` on x86_64, `ERR_KVM_CLOSED`
+   * @throws `ERR_KVM_NO_ATTRIBUTE` for one that the machine does not have; `ERR_KVM_STATE` for more than 4096 bytes;
+   * `ERR_KVM_IOCTL` when KVM refuses the value; `ERR_KVM_UNSUPPORTED` on x86_64, `ERR_KVM_CLOSED`
    */
   setDeviceAttr(group: number, attribute: number | bigint, value?: ArrayBufferView | ArrayBufferLike): void {
     only('arm64', 'KVM_SET_DEVICE_ATTR on a machine');

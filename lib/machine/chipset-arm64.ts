@@ -1,8 +1,7 @@
 import { Cap } from '../generated/capabilities.ts';
 import { Pl031, PvPanic, disconnect } from '../kvm/rust-devices.ts';
-import type { Serial } from '../kvm/rust-devices.ts';
 import type { Vm } from '../kvm/vm.ts';
-import { Chipset, TRANSMIT } from './chipset.ts';
+import { Chipset } from './chipset.ts';
 import type { MachinePlan } from './config.ts';
 import { DEVICES, INTERRUPTS } from './layout-arm64.ts';
 
@@ -18,11 +17,7 @@ export class ChipsetArm64 extends Chipset {
   }
 
   protected attachDevices(vm: Vm): void {
-    const posted = vm.checkExtension(Cap.CoalescedMmio) ? TRANSMIT : false;
-    const serial = (base: number, device: Serial): void =>
-      void vm.mmio.attach({ base, length: 8 }, device, { posted });
-    serial(DEVICES.serial, this.com1);
-    if (this.com2 !== undefined) serial(DEVICES.serial2, this.com2);
+    this.attachSerial(vm.mmio, vm.checkExtension(Cap.CoalescedMmio), [DEVICES.serial, DEVICES.serial2]);
     vm.mmio.attach({ base: DEVICES.rtc, length: 0x1000 }, this.#rtc);
     vm.mmio.attach({ base: DEVICES.bootTimer, length: 1 }, this.bootTimer);
     vm.mmio.attach({ base: DEVICES.pvpanic, length: 2 }, this.#pvpanic);

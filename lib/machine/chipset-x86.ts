@@ -1,8 +1,8 @@
 import { Cap } from '../generated/capabilities.ts';
 import { AcpiPower, Cmos, I8042, PvPanic } from '../kvm/rust-devices.ts';
-import type { RustDevice, Serial } from '../kvm/rust-devices.ts';
+import type { RustDevice } from '../kvm/rust-devices.ts';
 import type { Vm } from '../kvm/vm.ts';
-import { Chipset, TRANSMIT } from './chipset.ts';
+import { Chipset } from './chipset.ts';
 import type { MachinePlan } from './config.ts';
 import { BOOT_TIMER_ADDRESS, INTERRUPTS, PORTS } from './layout-x86.ts';
 
@@ -26,11 +26,7 @@ export class ChipsetX86 extends Chipset {
   }
 
   protected attachDevices(vm: Vm): void {
-    const posted = vm.checkExtension(Cap.CoalescedPio) ? TRANSMIT : false;
-    const serial = (range: { base: number; length: number }, device: Serial): void =>
-      void vm.io.attach(range, device, { posted });
-    serial(PORTS.com1, this.com1);
-    if (this.com2 !== undefined) serial(PORTS.com2, this.com2);
+    this.attachSerial(vm.io, vm.checkExtension(Cap.CoalescedPio), [PORTS.com1.base, PORTS.com2.base]);
     for (const { base, length, device } of this.#others) vm.io.attach({ base, length }, device);
     vm.mmio.attach({ base: BOOT_TIMER_ADDRESS, length: 1 }, this.bootTimer);
   }

@@ -1,9 +1,17 @@
 import type { DeviceState } from '../devices/device.ts';
+import type { Bus } from '../kvm/bus.ts';
 import { EventFd } from '../kvm/event-fd.ts';
 import { BootTimer, DebugConsole, Serial, disconnect } from '../kvm/rust-devices.ts';
 import type { RustDevice } from '../kvm/rust-devices.ts';
 import type { Vm } from '../kvm/vm.ts';
 import type { MachinePlan } from './config.ts';
+
+/**
+ * The transmit register is the first one. Bytes that the guest sends are posted: KVM collects them without an exit each. A
+ * driver reads a status register after at most a FIFO of them, which is an exit, and before it is handled the collected
+ * bytes are.
+ */
+const TRANSMIT = { offset: 0, length: 1 } as const;
 
 /** Where the interrupts of the serial ports arrive. */
 export interface SerialInterrupts {
@@ -57,16 +65,17 @@ export abstract class Chipset {
 
   protected abstract attachDevices(vm: Vm): void;
 
+  /** Attaches the serial ports that there are to a bus, which KVM posts writes to or does not. */
+  protected attachSerial(bus: Bus, posts: boolean, bases: readonly [com1: number, com2: number]): void {
+    const posted = posts ? TRANSMIT : false;
+    for (const [index, port] of [this.com1, this.com2].entries()) {
+      if (port !== undefined) bus.attach({ base: bases[index]!, length: 8 }, port, { posted });
+    }
+  }
+
   /** Gives the descriptors back. */
   close(): void {
     for (const port of [this.com1, this.com2]) if (port !== undefined) disconnect(port);
     for (const { event } of this.#interrupts) event.close();
   }
 }
-
-/**
- * The transmit register is the first one. Bytes that the guest sends are posted: KVM collects them without an exit each. A
- * driver reads a status register after at most a FIFO of them, which is an exit, and before it is handled the collected
- * bytes are.
- */
-export const TRANSMIT = { offset: 0, length: 1 } as const;

@@ -9,7 +9,16 @@ import { colourful } from './terminal.mjs';
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const children = new Set();
 const graceMs = 5000;
-let ending = false;
+
+/** @type {number | undefined} this script's status, once a signal has told it to end */
+let endStatus;
+
+/** Whether a signal has told this script to end: then nothing new begins. */
+export const isEnding = () => endStatus !== undefined;
+
+function leaveAfterTheLast() {
+  if (isEnding() && children.size === 0) process.exit(endStatus);
+}
 
 /**
  * @typedef {object} RunOptions
@@ -50,10 +59,16 @@ export function environment(extra = {}) {
  */
 export function adopt(child) {
   children.add(child);
-  child.on('close', () => children.delete(child));
+  const forget = () => {
+    children.delete(child);
+    leaveAfterTheLast();
+  };
+  child.on('close', forget);
   child.on('error', () => {
-    if (child.pid === undefined) children.delete(child);
+    if (child.pid === undefined) forget();
   });
+  // One that was on its way when the signal came.
+  if (isEnding()) child.kill('SIGKILL');
   return child;
 }
 
@@ -137,19 +152,13 @@ export function endChildrenOnSignals() {
   const signals = /** @type {const} */ ({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 });
   for (const [signal, number] of Object.entries(signals)) {
     process.on(signal, () => {
-      if (ending) return;
-      ending = true;
-      const leave = () => process.exit(128 + number);
-      if (children.size === 0) leave();
-      for (const child of children) {
-        child.once('close', () => {
-          if (children.size === 0) leave();
-        });
-        child.kill(/** @type {NodeJS.Signals} */ (signal));
-      }
+      if (isEnding()) return;
+      endStatus = 128 + number;
+      for (const child of children) child.kill(/** @type {NodeJS.Signals} */ (signal));
+      leaveAfterTheLast();
       setTimeout(() => {
         for (const child of children) child.kill('SIGKILL');
-        leave();
+        process.exit(endStatus);
       }, graceMs).unref();
     });
   }

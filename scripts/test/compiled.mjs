@@ -8,8 +8,14 @@ import { run } from '../shared/process.mjs';
 /** What tsc makes, or what would lead in circles; the rest is linked. */
 const own = new Set(['.cache', '.git', '__test__', 'ava.config.mjs', 'lib', 'tsconfig.json']);
 
-const config = `// As ava.config.mjs, for tests that were compiled.
-export default { files: ['__test__/**/*.test.js'], workerThreads: false, concurrency: 2, timeout: '3m' };
+const config = `// As ava.config.mjs, for tests that were compiled. Hosts side by side share this folder, so ava remembers nothing in it.
+export default {
+  files: ['__test__/**/*.test.js'],
+  cache: false,
+  workerThreads: false,
+  concurrency: 2,
+  timeout: '3m',
+};
 `;
 
 /**

@@ -4,6 +4,7 @@
 //! the decisions are made here.
 
 mod alarm;
+mod attribute;
 mod background;
 pub mod boot;
 mod control;

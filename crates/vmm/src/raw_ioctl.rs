@@ -54,7 +54,7 @@ pub(crate) fn test_device(vm: &kvm_ioctls::VmFd, request: &mut kvm_create_device
 pub(crate) fn get_device_attribute(
     device: &DeviceFd,
     request: &mut kvm_device_attr,
-    buffer: &mut [u8; crate::vm::LARGEST_ATTRIBUTE],
+    buffer: &mut [u8; crate::attribute::LARGEST_ATTRIBUTE],
 ) -> Result<(), Error> {
     request.addr = buffer.as_mut_ptr() as u64;
     // SAFETY: the kernel writes the attribute's value there, and none is larger than the buffer.

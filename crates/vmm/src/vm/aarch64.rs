@@ -1,10 +1,10 @@
 //! What only machines of aarch64 have: the preferred processor, and attributes of the machine itself.
 
 use super::{VmCore, VmState};
-use crate::Error;
 use crate::error::IoctlResult;
 use crate::state::absent;
-use kvm_bindings::{kvm_device_attr, kvm_vcpu_init};
+use crate::{Error, attribute};
+use kvm_bindings::kvm_vcpu_init;
 
 impl VmCore {
     /// The machine's structures of x86_64 do not exist here.
@@ -42,18 +42,17 @@ impl VmCore {
     ///
     /// [`ErrorCode::Closed`](crate::ErrorCode::Closed).
     pub fn has_device_attr(&self, group: u32, attribute: u64) -> Result<bool, Error> {
-        let request = kvm_device_attr { group, attr: attribute, ..Default::default() };
-        self.with(|vm| Ok(vm.has_device_attr(&request).is_ok()))
+        self.with(|vm| Ok(attribute::has(vm, group, attribute)))
     }
 
     /// `KVM_SET_DEVICE_ATTR` on the machine; the attribute's value is `data`, empty for one that has none.
     ///
     /// # Errors
     ///
+    /// [`ErrorCode::NoAttribute`](crate::ErrorCode::NoAttribute) for one that the machine does not have,
+    /// [`ErrorCode::State`](crate::ErrorCode::State) for a value that is larger than any,
     /// [`ErrorCode::Ioctl`](crate::ErrorCode::Ioctl), [`ErrorCode::Closed`](crate::ErrorCode::Closed).
     pub fn set_device_attr(&self, group: u32, attribute: u64, data: &[u8]) -> Result<(), Error> {
-        let addr = if data.is_empty() { 0 } else { data.as_ptr() as u64 };
-        let request = kvm_device_attr { group, attr: attribute, addr, ..Default::default() };
-        self.with(|vm| vm.set_device_attr(&request).ioctl("KVM_SET_DEVICE_ATTR"))
+        self.with(|vm| attribute::set(vm, group, attribute, data))
     }
 }

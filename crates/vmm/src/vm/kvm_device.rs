@@ -1,11 +1,9 @@
 //! Devices that KVM makes for a machine (`KVM_CREATE_DEVICE`) and their attributes.
 
 use super::VmCore;
-use crate::error::IoctlResult;
 use crate::host::lacks_ioctl;
-use crate::raw_ioctl;
-use crate::{Error, ErrorCode};
-use kvm_bindings::{KVM_CAP_DEVICE_CTRL, KVM_CREATE_DEVICE_TEST, kvm_create_device, kvm_device_attr};
+use crate::{Error, ErrorCode, attribute, raw_ioctl};
+use kvm_bindings::{KVM_CAP_DEVICE_CTRL, KVM_CREATE_DEVICE_TEST, kvm_create_device};
 use kvm_ioctls::DeviceFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -15,10 +13,6 @@ pub struct KvmDevice {
     /// Its memory is what the device works on.
     vm: Arc<VmCore>,
 }
-
-/// Larger than the value of any attribute is on x86_64 and aarch64: KVM copies as much as the attribute has, whatever
-/// it is given.
-pub(crate) const LARGEST_ATTRIBUTE: usize = 4096;
 
 impl VmCore {
     /// Whether the host can make a device of this type for this machine (`KVM_CREATE_DEVICE_TEST`).
@@ -92,8 +86,7 @@ impl KvmDevice {
     ///
     /// [`ErrorCode::Closed`].
     pub fn has_attribute(&self, group: u32, attribute: u64) -> Result<bool, Error> {
-        let request = kvm_device_attr { group, attr: attribute, ..Default::default() };
-        self.with(|device| Ok(device.has_device_attr(&request).is_ok()))
+        self.with(|device| Ok(attribute::has(device, group, attribute)))
     }
 
     /// `KVM_SET_DEVICE_ATTR`; the attribute's value is `data`, empty for one that has none.
@@ -103,51 +96,15 @@ impl KvmDevice {
     /// [`ErrorCode::NoAttribute`] for one that the device does not have, [`ErrorCode::State`] for a value that is
     /// larger than any, [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
     pub fn set_attribute(&self, group: u32, attribute: u64, data: &[u8]) -> Result<(), Error> {
-        let padded = padded_attribute(data)?;
-        let addr = if data.is_empty() { 0 } else { padded.as_ptr() as u64 };
-        let request = kvm_device_attr { group, attr: attribute, addr, ..Default::default() };
-        self.with(|device| {
-            let done = device.set_device_attr(&request).ioctl("KVM_SET_DEVICE_ATTR");
-            done.map_err(|error| no_attribute(error, group, attribute))
-        })
+        self.with(|device| attribute::set(device, group, attribute, data))
     }
 
     /// `KVM_GET_DEVICE_ATTR` into `target`, which has as many bytes as the attribute.
     ///
     /// # Errors
     ///
-    /// As [`set_attribute`](Self::set_attribute).
+    /// As [`set_attribute`](Self::set_attribute); [`ErrorCode::NoAttribute`] for one that cannot be read, too.
     pub fn get_attribute(&self, group: u32, attribute: u64, target: &mut [u8]) -> Result<(), Error> {
-        let mut padded = padded_attribute(target)?;
-        let mut request = kvm_device_attr { group, attr: attribute, ..Default::default() };
-        self.with(|device| {
-            let done = raw_ioctl::get_device_attribute(device, &mut request, &mut padded);
-            done.map_err(|error| no_attribute(error, group, attribute))
-        })?;
-        target.copy_from_slice(&padded[..target.len()]);
-        Ok(())
+        self.with(|device| attribute::get(device, group, attribute, target))
     }
-}
-
-/// The value with room for what KVM reads or writes beyond it.
-fn padded_attribute(data: &[u8]) -> Result<[u8; LARGEST_ATTRIBUTE], Error> {
-    let mut padded = [0; LARGEST_ATTRIBUTE];
-    let room = padded.get_mut(..data.len()).ok_or_else(|| {
-        let given = data.len();
-        Error::new(
-            ErrorCode::State,
-            format!("an attribute has {LARGEST_ATTRIBUTE} bytes at most, not {given}"),
-        )
-    })?;
-    room.copy_from_slice(data);
-    Ok(padded)
-}
-
-/// Tells an attribute that does not exist from one whose value is refused.
-fn no_attribute(error: Error, group: u32, attribute: u64) -> Error {
-    if error.errno != Some(libc::ENXIO) {
-        return error;
-    }
-    let message = format!("there is no attribute {attribute:#x} in group {group}");
-    Error { code: ErrorCode::NoAttribute, message, ..error }
 }

@@ -24,7 +24,6 @@ mod x86_64;
 pub use encryption::EncryptPointer;
 pub use interrupts::IoEvent;
 pub use kvm_device::KvmDevice;
-pub(crate) use kvm_device::LARGEST_ATTRIBUTE;
 #[cfg(target_arch = "x86_64")]
 pub use msr_filter::MsrRange;
 pub use private_memory::{GuestMemfd, PrivatePart};

@@ -5,10 +5,10 @@ use crate::error::IoctlResult;
 use crate::layout::ArmVcpuEvents;
 use crate::state::{absent, from_bytes, put};
 use crate::vcpu::VcpuCore;
-use crate::{Error, ErrorCode};
+use crate::{Error, ErrorCode, attribute};
 use kvm_bindings::{
     KVM_CAP_GUEST_DEBUG_HW_BPS, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW, RegList,
-    kvm_device_attr, kvm_guest_debug, kvm_guest_debug_arch, kvm_vcpu_init,
+    kvm_guest_debug, kvm_guest_debug_arch, kvm_vcpu_init,
 };
 use zerocopy::IntoBytes;
 
@@ -126,18 +126,16 @@ impl VcpuCore {
     ///
     /// [`ErrorCode::Busy`], [`ErrorCode::Closed`].
     pub fn has_device_attr(&self, group: u32, attribute: u64) -> Result<bool, Error> {
-        let request = kvm_device_attr { group, attr: attribute, ..Default::default() };
-        self.with(|fd| Ok(fd.has_device_attr(&request).is_ok()))
+        self.with(|fd| Ok(attribute::has(fd, group, attribute)))
     }
 
     /// `KVM_SET_DEVICE_ATTR` on the vCPU; the attribute's value is `data`, empty for one that has none.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Ioctl`], [`ErrorCode::Busy`], [`ErrorCode::Closed`].
+    /// [`ErrorCode::NoAttribute`] for one that the vCPU does not have, [`ErrorCode::State`] for a value that is
+    /// larger than any, [`ErrorCode::Ioctl`], [`ErrorCode::Busy`], [`ErrorCode::Closed`].
     pub fn set_device_attr(&self, group: u32, attribute: u64, data: &[u8]) -> Result<(), Error> {
-        let addr = if data.is_empty() { 0 } else { data.as_ptr() as u64 };
-        let request = kvm_device_attr { group, attr: attribute, addr, ..Default::default() };
-        self.with(|fd| fd.set_device_attr(&request).ioctl("KVM_SET_DEVICE_ATTR"))
+        self.with(|fd| attribute::set(fd, group, attribute, data))
     }
 }
