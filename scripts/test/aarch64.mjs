@@ -18,10 +18,31 @@ import { bundleTests, compileTests } from './compiled.mjs';
 import { avaCounter } from './count.mjs';
 
 /**
- * Of the other suites what is about behaviour that both architectures have, and passes as it is. unit/check and
- * unit/structs do, too; their thousands of generated cases have nothing of the architecture and take it half a minute.
+ * Of the other suites what is about behaviour that both architectures have. Its guests are those of
+ * __test__/helpers/common-guests.ts. unit/check and unit/structs would pass, too; their thousands of generated cases have
+ * nothing of the architecture and take it half a minute.
  */
-const common = ['unit/errors', 'unit/exit-pages', 'kvm/device', 'kvm/host-golden', 'kvm/other-architecture'];
+const common = [
+  'kvm/background',
+  'kvm/device',
+  'kvm/devices',
+  'kvm/dirty-log',
+  'kvm/dirty-pages',
+  'kvm/host-golden',
+  'kvm/lifecycle',
+  'kvm/memory',
+  'kvm/mmio',
+  'kvm/other-architecture',
+  'kvm/posted',
+  'kvm/run',
+  'kvm/rust-devices',
+  'kvm/stats',
+  'kvm/step',
+  'kvm/vm',
+  'kvm/workers',
+  'unit/errors',
+  'unit/exit-pages',
+];
 
 /** No test of this suite needs a second for itself; an emulated processor on a busy machine is slow. */
 const timeout = '3m';
