@@ -21,7 +21,8 @@ const WRITE_THEN_SLEEP = realModeGuest(0xb0, 0x07, 0xe6, 0x80, 0xfb, 0xf4, 0xeb,
 
 for (const [name, run] of LANES) {
   test(`${name}: posted port writes make no exits and come before the exit that follows`, async (t) => {
-    const { vm, vcpu } = boot(t, burst(100));
+    // Before Linux 6.12 KVM takes its ring for full when 85 writes wait.
+    const { vm, vcpu } = boot(t, burst(80));
     const seen: number[] = [];
     vm.io.attach(
       { base: 0x500, length: 1 },
@@ -36,13 +37,13 @@ for (const [name, run] of LANES) {
       },
     });
     exitOf(end, 'hlt');
-    t.is(before, 100);
+    t.is(before, 80);
     t.deepEqual(
       seen,
-      Array.from({ length: 100 }, (_, value) => value),
+      Array.from({ length: 80 }, (_, value) => value),
     );
     const { byRoute, exits } = vcpu.stats;
-    t.is(byRoute.posted, 100);
+    t.is(byRoute.posted, 80);
     t.is(exits, 2);
   });
 

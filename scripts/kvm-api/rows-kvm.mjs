@@ -33,15 +33,15 @@ export const kvm = {
   get_nr_memslots: { test: 'kvm/kvm.test.ts › limits are those of a usable host' },
   get_max_vcpus: { test: 'kvm/kvm.test.ts › limits are those of a usable host' },
   get_max_vcpu_id: { test: 'kvm/kvm.test.ts › limits are those of a usable host' },
-  get_emulated_cpuid: { test: 'kvm/kvm.test.ts › the emulated CPUID is a list' },
-  get_supported_cpuid: { test: 'kvm/kvm.test.ts › the supported CPUID begins with leaf 0' },
+  get_emulated_cpuid: { test: 'kvm/kvm-x86.test.ts › the emulated CPUID is a list' },
+  get_supported_cpuid: { test: 'kvm/kvm-x86.test.ts › the supported CPUID begins with leaf 0' },
   get_msr_index_list: {
-    test: 'kvm/kvm.test.ts › the lists of MSRs have the time stamp counter, and features',
+    test: 'kvm/kvm-x86.test.ts › the lists of MSRs have the time stamp counter, and features',
   },
   get_msr_feature_index_list: {
-    test: 'kvm/kvm.test.ts › the lists of MSRs have the time stamp counter, and features',
+    test: 'kvm/kvm-x86.test.ts › the lists of MSRs have the time stamp counter, and features',
   },
-  get_msrs: { test: 'kvm/kvm.test.ts › feature MSRs come in the order asked for' },
+  get_msrs: { test: 'kvm/kvm-x86.test.ts › feature MSRs come in the order asked for' },
   create_vm: { ioctl: 'KVM_CREATE_VM', test: 'kvm/vm.test.ts › vCPUs get the next id, or the one asked for' },
   create_vm_with_ipa_size: {
     ts: 'Kvm.createVm({ type })',
