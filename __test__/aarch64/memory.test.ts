@@ -36,16 +36,6 @@ test('there are no ports: a guest cannot reach them, and an event of one never c
   t.is(vcpu.stats.byReason['io'] ?? 0, 0);
 });
 
-test('with an empty bus the guest reads all ones, and nothing comes out', (t) => {
-  // ldr x4, [x9]; str x4, [x9, #8]; then PSCI's SYSTEM_OFF
-  const guest = armGuest(0xf940_0124, 0xf900_0524, 0x5280_0100, 0x72b0_8000, 0xd400_0002);
-  const { vm, vcpu } = bootArm(t, guest, { regs: { x9: OUTPUT } });
-  vm.setEmptyBus(true);
-  const end = vcpu.run({ mmioRead: () => t.fail(), mmioWrite: () => t.fail() });
-  exitOf(end, 'systemEvent');
-  t.is(vcpu.armRegs.x4, 2n ** 64n - 1n);
-});
-
 test('an instruction fetch from where nothing is cannot be answered, and the guest gets the abort', (t) => {
   const brk = 0xd420_0000;
   const { vcpu } = bootArm(t, armGuest(brk), { regs: { pc: 0x10_0000 } });

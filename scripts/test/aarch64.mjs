@@ -35,6 +35,7 @@ const common = [
   'kvm/hostile-guests',
   'kvm/kvm',
   'kvm/lifecycle',
+  'kvm/machine-bus',
   'kvm/memory',
   'kvm/mmio',
   'kvm/other-architecture',
@@ -46,6 +47,7 @@ const common = [
   'kvm/step',
   'kvm/vm',
   'kvm/workers',
+  'stress/fuzz-sequences',
   'unit/errors',
   'unit/exit-pages',
 ];
