@@ -47,6 +47,8 @@ const common = [
   'kvm/step',
   'kvm/vm',
   'kvm/workers',
+  'stress/fuzz-calls',
+  'stress/fuzz-handlers',
   'stress/fuzz-sequences',
   'unit/errors',
   'unit/exit-pages',
@@ -64,6 +66,9 @@ const hostMemoryMiB = 2048;
 const found = (files) => filesUnder(['__test__']).filter((path) => files.test(path));
 
 const commonFiles = new RegExp(`/__test__/(?:${common.join('|')})\\.test\\.ts$`);
+
+/** Those that import the package as others do: a process has it once only, or else its sources. */
+const packageFiles = /\/__test__\/stress\/fuzz[\w-]*\.test\.ts$/;
 
 /** What a vCPU can have, scalable vectors as well. */
 const sveFiles = /\/__test__\/aarch64\/features\.test\.ts$/;
@@ -128,7 +133,13 @@ async function runSessions(report, addon) {
   /** @param {RegExp} files */
   const part = (files) => compiledNames(suite.filter((path) => files.test(path)));
   const short = suite.filter((path) => !sveFiles.test(path) && !machineFiles.test(path));
-  const bundles = bundleTests(compiled.folder, compiledNames([...short, ...found(commonFiles)]), 2);
+  const shared = found(commonFiles);
+  const files = compiledNames([...short, ...shared.filter((path) => !packageFiles.test(path))]);
+  const ofPackage = compiledNames(shared.filter((path) => packageFiles.test(path)));
+  const bundles = [
+    ...bundleTests(compiled.folder, files, 2),
+    ...bundleTests(compiled.folder, ofPackage, 1, 'package'),
+  ];
   await runSession(report, { ...session, files: bundles, concurrency: 2 });
   await runSession(report, { ...session, files: part(sveFiles), concurrency: 1, sve: true });
   await runSession(report, { ...session, files: part(machineFiles), concurrency: 1 });
