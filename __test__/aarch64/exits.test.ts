@@ -7,59 +7,21 @@ import { exitOf } from '../helpers/machine.ts';
 
 const ENOSYS = 38;
 
-for (const [name, run] of LANES) {
-  test(`${name}: accesses of 1, 2, 4 and 8 bytes are answered, as wide as they are`, async (t) => {
-    const { vcpu } = bootArm(t, 'mmio-sizes');
-    const answers = new Map<number, number | bigint>([
-      [0, 0xf1],
-      [2, 0xf2f3],
-      [4, 0xf4f5_f6f7],
-      [8, 0xf8f9_fafb_fcfd_feffn],
-      [0x10, 0x80],
-    ]);
-    const reads: [number, number][] = [];
-    const writes: [number, number, bigint][] = [];
-    const end = await run(vcpu, {
-      mmioRead: (exit) => {
-        reads.push([exit.address - OUTPUT, exit.size]);
-        return answers.get(exit.address - OUTPUT)!;
-      },
-      mmioWrite: (exit) => void writes.push([exit.address - OUTPUT, exit.size, exit.value64]),
-    });
-    t.is(exitOf(end, 'systemEvent').type, 1);
-    t.deepEqual(reads, [
-      [0, 1],
-      [2, 2],
-      [4, 4],
-      [8, 8],
-      [0x10, 1],
-    ]);
-    // The last one is a load that extends the sign, as the processor tells KVM; QEMU's (7.2) forgets to.
-    writes[4]![2] &= 0xffn;
-    t.deepEqual(writes, [
-      [0x20, 1, 0xf1n],
-      [0x22, 2, 0xf2f3n],
-      [0x24, 4, 0xf4f5_f6f7n],
-      [0x28, 8, 0xf8f9_fafb_fcfd_feffn],
-      [0x30, 8, 0x80n],
-    ]);
-  });
-}
-
-test('a read that nobody answers is all ones', (t) => {
-  const { vcpu } = bootArm(t, 'mmio-sizes');
+test('a load that extends the sign reads a byte, and the guest gets it', (t) => {
+  const { vcpu } = bootArm(t, 'mmio-sign');
+  const reads: number[] = [];
   const writes: bigint[] = [];
   const end = vcpu.run({
-    mmioRead: () => undefined,
+    mmioRead: (exit) => {
+      reads.push(exit.size);
+      return 0x80;
+    },
     mmioWrite: (exit) => void writes.push(exit.value64),
   });
   exitOf(end, 'systemEvent');
-  t.deepEqual(writes.slice(0, 4), [0xffn, 0xffffn, 0xffff_ffffn, 2n ** 64n - 1n]);
-});
-
-test('an answer that is too wide is refused in the handler', (t) => {
-  const { vcpu } = bootArm(t, 'mmio-sizes');
-  t.throws(() => vcpu.run({ mmioRead: () => 0x100 }), { instanceOf: RangeError, code: 'ERR_OUT_OF_RANGE' });
+  t.deepEqual(reads, [1]);
+  // The processor tells KVM that the sign is extended; QEMU's (7.2) forgets to.
+  t.true(writes[0] === 0xffff_ffff_ffff_ff80n || writes[0] === 0x80n, String(writes));
 });
 
 test('an access that the processor does not describe fails the run, and says so', (t) => {

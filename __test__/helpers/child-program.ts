@@ -5,6 +5,8 @@ import { join } from 'node:path';
 
 import type { ExecutionContext } from 'ava';
 
+import { LOADER, sourceName } from './sources.ts';
+
 const root = join(import.meta.dirname, '..', '..');
 
 /** How long a program may take before it counts as hanging, in milliseconds. */
@@ -34,8 +36,8 @@ export async function runProgram(
   scenario: string,
   options: ChildOptions = {},
 ): Promise<ChildEnd> {
-  const program = join(root, '__test__', 'stress', 'programs', `${name}.ts`);
-  const args = [...(options.nodeOptions ?? []), '--import', '@oxc-node/core/register', program, scenario];
+  const program = join(root, '__test__', 'stress', 'programs', sourceName(`${name}.ts`));
+  const args = [...(options.nodeOptions ?? []), ...LOADER, program, scenario];
   const child = spawn(process.execPath, args, {
     cwd: root,
     env: { ...process.env, ...options.env },

@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 import type { ExecutionContext } from 'ava';
 
+import { LOADER, sourceName } from './sources.ts';
+
 /** How a program ended. */
 export interface Outcome {
   code: number | null;
@@ -14,13 +16,16 @@ export interface Outcome {
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
+const programUrl = (path: string): string => JSON.stringify(new URL(sourceName(path), import.meta.url).href);
+
 /** Names that a program can import, as URLs for its source. */
-export const INDEX = JSON.stringify(new URL('../../index.ts', import.meta.url).href);
-export const GUESTS = JSON.stringify(new URL('guests.ts', import.meta.url).href);
+export const INDEX = programUrl('../../index.ts');
+export const GUESTS = programUrl('guests.ts');
+export const COMMON_GUESTS = programUrl('common-guests.ts');
 
 /** Runs an ES module given as text. */
 export function runModule(t: ExecutionContext, source: string): Promise<Outcome> {
-  const args = ['--import', '@oxc-node/core/register', '--input-type=module', '--eval', source];
+  const args = [...LOADER, '--input-type=module', '--eval', source];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
   let stdout = '';

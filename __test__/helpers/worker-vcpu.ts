@@ -6,7 +6,7 @@ import { Vcpu, type VcpuToken } from '../../index.ts';
 /** What the Worker is told. */
 export interface Order {
   token: VcpuToken;
-  /** How to run: until an exit that is no port write, or until it is kicked. */
+  /** How to run: until an exit that is no write, or until it is kicked. */
   job: 'run' | 'memory' | 'close';
   timeoutMs?: number;
 }
@@ -32,10 +32,8 @@ function work({ token, job, timeoutMs }: Order): Report {
     return {};
   }
   const values: number[] = [];
-  const end = vcpu.run(
-    { ioOut: (exit) => void values.push(exit.value) },
-    timeoutMs === undefined ? {} : { timeoutMs },
-  );
+  const note = (exit: { value: number }): void => void values.push(exit.value);
+  const end = vcpu.run({ ioOut: note, mmioWrite: note }, timeoutMs === undefined ? {} : { timeoutMs });
   return { end, values };
 }
 

@@ -1,11 +1,19 @@
 /** Rust devices that JavaScript drives: wrapped in a device of its own, to watch one or to make it fail. */
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 
-import { Cmos, DebugConsole, DebugExit, I8042, RustDevice, Serial, type Device } from '../../index.ts';
-import { realModeGuest } from '../helpers/guests.ts';
-import { boot } from '../helpers/machine.ts';
+import {
+  Cmos,
+  DebugConsole,
+  DebugExit,
+  I8042,
+  RustDevice,
+  Serial,
+  type Device,
+  type Handlers,
+} from '../../index.ts';
+import { OUTPUT, boot, ended, scaled } from '../helpers/common-guests.ts';
+import type { Machine } from '../helpers/machine.ts';
 
-const COM1 = { base: 0x3f8, length: 8 };
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -28,17 +36,30 @@ function watched(device: RustDevice): { device: Device; seen: string[] } {
   };
 }
 
-/** Echoes one byte of COM1, and tells its line status: in al, dx / out dx, al / … / hlt. */
-// mov dx, 0x3f8; in al, dx; out dx, al; mov dl, 0xfd; in al, dx; hlt
-const echo = realModeGuest(0xba, 0xf8, 0x03, 0xec, 0xee, 0xb2, 0xfd, 0xec, 0xf4);
+/** What the guest reads first, and where it writes that: a byte. */
+const READ = { base: OUTPUT, length: 1 };
+const WRITE = { base: OUTPUT + 0x10, length: 1 };
+
+/** A guest that reads a register of one device and writes it to the first register of another, then ends. */
+function bootEcho(t: ExecutionContext, from: Device | RustDevice, to: typeof from, register = 0): Machine {
+  return boot(t, 'mmio-sizes', {
+    prepare: (vm) => {
+      vm.mmio.attach({ base: OUTPUT - register, length: register + 1 }, from);
+      vm.mmio.attach(WRITE, to);
+    },
+  });
+}
+
+/** The rest of what the guest does is nobody's. */
+const REST: Handlers = { mmioRead: () => 0, mmioWrite: () => undefined };
 
 test('a wrapped serial port is the same port to the guest, and each access is seen', (t) => {
   const serial = new Serial();
   serial.input('xy');
   const { device, seen } = watched(serial);
-  const { vcpu } = boot(t, echo, { prepare: (vm) => void vm.io.attach(COM1, device) });
-  t.like(vcpu.run(), { reason: 'exit', exit: { kind: 'hlt' } });
-  t.deepEqual(seen, ['0/1 reads 120', '0/1 := 120', '5/1 reads 97']);
+  const { vcpu } = bootEcho(t, device, device);
+  ended(vcpu.run(REST));
+  t.deepEqual(seen, ['0/1 reads 120', '0/1 := 120']);
   t.is(text(serial.takeOutput()), 'x');
   t.is(vcpu.stats.byRoute.rust, 0);
 });
@@ -46,24 +67,24 @@ test('a wrapped serial port is the same port to the guest, and each access is se
 test('a device that is attached as it is answers the same without JavaScript', (t) => {
   const serial = new Serial();
   serial.input('xy');
-  const { vcpu } = boot(t, echo, { prepare: (vm) => void vm.io.attach(COM1, serial) });
-  vcpu.run();
-  t.is(vcpu.getRegs().rax & 0xffn, 97n);
+  const { vcpu } = bootEcho(t, serial, serial);
+  ended(vcpu.run(REST));
   t.is(text(serial.takeOutput()), 'x');
-  t.is(vcpu.stats.byRoute.rust, 3);
+  t.is(vcpu.stats.byRoute.rust, 2);
 });
 
 test('a wrapper may break the device: a receiver that is always empty', (t) => {
   const serial = new Serial();
   serial.input('xy');
+  const status: number[] = [];
   const broken: Device = {
     read: (offset, size) => (offset === 5 ? 0x60 : serial.read(offset, size)),
-    write: () => {},
   };
-  const { vcpu } = boot(t, echo, { prepare: (vm) => void vm.io.attach(COM1, broken) });
-  vcpu.run();
-  t.is(vcpu.getRegs().rax & 0xffn, 0x60n);
-  t.is(serial.takeOutput().length, 0);
+  for (const device of [serial, broken]) {
+    const { vcpu } = bootEcho(t, device, { write: (_offset, value) => void status.push(value) }, 5);
+    ended(vcpu.run(REST));
+  }
+  t.deepEqual(status, [0x61, 0x60]);
 });
 
 test('what a wrapped device prints reaches its listener: lines at once, the rest soon', async (t) => {
@@ -90,13 +111,13 @@ test('much output without a newline does not pile up', (t) => {
 });
 
 test('a guest that prints to a port whose listener was closed neither waits nor fills memory', (t) => {
-  // mov dx, 0x3f8; mov al, 10; mov cx, 0xffff; out dx, al (twice); loop; hlt
-  const flood = realModeGuest(0xba, 0xf8, 0x03, 0xb0, 0x0a, 0xb9, 0xff, 0xff, 0xee, 0xee, 0xe2, 0xfc, 0xf4);
+  const writes = scaled(0x1_8000);
   const serial = new Serial({ onOutput: () => t.fail() });
   serial.close();
-  const { vcpu } = boot(t, flood, { prepare: (vm) => void vm.io.attach(COM1, serial) });
-  t.like(vcpu.run({}, { timeoutMs: 30_000 }), { reason: 'exit' });
-  t.is(serial.takeOutput().length, 64 * 1024);
+  const { vm, vcpu } = boot(t, 'mmio-burst', { regs: { value: 10, step: writes } });
+  vm.mmio.attach(READ, serial);
+  ended(vcpu.run(REST, { timeoutMs: 30_000 }));
+  t.is(serial.takeOutput().length, Math.min(writes, 64 * 1024));
 });
 
 test('what a wrapped device asks of the machine is taken, once', (t) => {
@@ -117,11 +138,9 @@ test('what a wrapped device asks of the machine is taken, once', (t) => {
 test('a wrapped isa-debug-exit ends no run by itself', (t) => {
   const exit = new DebugExit();
   const { device } = watched(exit);
-  // mov al, 0x10; out 0xf4, al; hlt
-  const { vcpu } = boot(t, realModeGuest(0xb0, 0x10, 0xe6, 0xf4, 0xf4), {
-    prepare: (vm) => void vm.io.attach({ base: 0xf4, length: 4 }, device),
-  });
-  t.like(vcpu.run(), { reason: 'exit', exit: { kind: 'hlt' } });
+  const { vm, vcpu } = boot(t, 'mmio-burst', { regs: { value: 0x10, step: 1 } });
+  vm.mmio.attach({ base: OUTPUT, length: 4 }, device);
+  ended(vcpu.run(REST));
   t.like(exit.takeRequest(), { code: 0x21 });
 });
 
@@ -131,8 +150,8 @@ test('a state passes between a device that is driven and one that is attached', 
   t.is(driven.read(0, 1), 0x78);
   const serial = new Serial();
   serial.restore(driven.save());
-  const { vcpu } = boot(t, echo, { prepare: (vm) => void vm.io.attach(COM1, serial) });
-  vcpu.run();
+  const { vcpu } = bootEcho(t, serial, serial);
+  ended(vcpu.run(REST));
   t.is(text(serial.takeOutput()), 'y');
 });
 

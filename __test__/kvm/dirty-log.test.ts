@@ -1,22 +1,15 @@
 import test, { type ExecutionContext } from 'ava';
 
-import { Cap, type KvmError, type MemoryRegion, type Vcpu, type Vm } from '../../index.ts';
-import { enter, realModeGuest } from '../helpers/guests.ts';
+import { Cap, DebugConsole, type KvmError, type MemoryRegion, type Vcpu, type Vm } from '../../index.ts';
+import { enter, load } from '../helpers/common-guests.ts';
 import { exitOf, makeVm } from '../helpers/machine.ts';
 
-/** Writes a byte to each of the pages 0x10 to 0x5f, then halts; over and over. */
-const WRITER = realModeGuest(
-  [0xb8, 0x00, 0x10], //             again: mov ax, 0x1000
-  [0x8e, 0xc0], //                   next: mov es, ax
-  [0x26, 0xa2, 0x00, 0x00], //       mov es:[0], al
-  [0x05, 0x00, 0x01], //             add ax, 0x100
-  [0x3d, 0x00, 0x60, 0x72, 0xf2], // cmp ax, 0x6000; jb next
-  [0xf4, 0xeb, 0xec], //             hlt; jmp again
-);
-const WRITTEN = Array.from({ length: 0x50 }, (_, index) => 0x10 + index);
-
-/** 100 pages: the last word of the log has 36 bits. */
+/** 100 pages are logged: the last word of the log has 36 bits. */
 const PAGES = 100;
+/** The guest writes pages 0x10 to 0xef; those of them that are logged. */
+const WRITTEN = Array.from({ length: PAGES - 0x10 }, (_, index) => 0x10 + index);
+/** The guest says where it is here; that is dropped, so that only the end of a lap ends a run. */
+const PROGRESS = { base: 0x10_0000, length: 4 };
 
 interface Logged {
   vm: Vm;
@@ -28,11 +21,16 @@ function makeLogged(t: ExecutionContext, prepare: (vm: Vm) => void = () => undef
   const vm = makeVm(t);
   prepare(vm);
   const region = vm.memory.map({ guestAddress: 0, size: PAGES * 4096, logDirtyPages: true });
-  vm.memory.write(WRITER.loadAddress, WRITER.bytes);
+  vm.memory.map({ guestAddress: PAGES * 4096, size: 0xf0000 - PAGES * 4096 });
+  vm.mmio.attach(PROGRESS, new DebugConsole());
+  load(vm, 'write-pages');
   const vcpu = vm.createVcpu();
-  enter(vcpu, WRITER);
+  enter(vcpu, 'write-pages');
   return { vm, vcpu, region };
 }
+
+/** One lap of the guest: each of its pages is written once. */
+const lap = (vcpu: Vcpu): unknown => exitOf(vcpu.run(), 'mmioRead');
 
 const pagesOf = (log: BigUint64Array): number[] =>
   Array.from({ length: PAGES }, (_, page) => page).filter(
@@ -56,7 +54,7 @@ function hasManual(t: ExecutionContext): boolean {
 
 test('the log has a bit for each page, in whole words', (t) => {
   const { vm, vcpu, region } = makeLogged(t);
-  exitOf(vcpu.run(), 'hlt');
+  lap(vcpu);
   const log = vm.getDirtyLog(region.slot);
   t.is(log.length, 2);
   includes(t, pagesOf(log), WRITTEN);
@@ -67,7 +65,7 @@ test('reading and clearing are two steps where they are made so', (t) => {
   if (!hasManual(t)) return;
   const { vm, vcpu, region } = makeLogged(t, (machine) => machine.enableManualDirtyLogProtect());
   const { slot } = region;
-  exitOf(vcpu.run(), 'hlt');
+  lap(vcpu);
   includes(t, pagesOf(vm.getDirtyLog(slot)), WRITTEN);
   includes(t, pagesOf(vm.getDirtyLog(slot)), WRITTEN);
   // The first 64 pages, but only those whose bits are set.
@@ -84,7 +82,7 @@ test('reading and clearing are two steps where they are made so', (t) => {
   t.true(pagesOf(vm.getDirtyLog(slot)).every((page) => page >= 32 && page < 64));
   vm.clearDirtyLog({ slot, bitmap: vm.getDirtyLog(slot) });
   t.deepEqual(pagesOf(vm.getDirtyLog(slot)), []);
-  exitOf(vcpu.run(), 'hlt');
+  lap(vcpu);
   includes(t, pagesOf(vm.getDirtyLog(slot)), WRITTEN);
 });
 
@@ -92,14 +90,14 @@ test('`dirtyPages()` tells each page once, also where clearing is a step of its 
   if (!hasManual(t)) return;
   const { vm, vcpu, region } = makeLogged(t, (machine) => machine.enableManualDirtyLogProtect());
   region.dirtyPages();
-  for (let lap = 0; lap < 2; lap++) {
-    exitOf(vcpu.run(), 'hlt');
-    vm.memory.writeUint8(99 * 4096, 1);
-    includes(t, region.dirtyPages(), [...WRITTEN, 99]);
+  for (let laps = 0; laps < 2; laps++) {
+    lap(vcpu);
+    vm.memory.writeUint8(5 * 4096, 1);
+    includes(t, region.dirtyPages(), [5, ...WRITTEN]);
     t.deepEqual(region.dirtyPages(), []);
     t.deepEqual(pagesOf(vm.getDirtyLog(region.slot)), []);
   }
-  exitOf(vcpu.run(), 'hlt');
+  lap(vcpu);
   includes(t, region.dirtyPages({ reset: false }), WRITTEN);
   includes(t, region.dirtyPages(), WRITTEN);
 });
@@ -107,7 +105,7 @@ test('`dirtyPages()` tells each page once, also where clearing is a step of its 
 test('the plain capability is the same', (t) => {
   if (!hasManual(t)) return;
   const { vcpu, region } = makeLogged(t, (machine) => machine.enableCap(Cap.ManualDirtyLogProtect2, [1]));
-  exitOf(vcpu.run(), 'hlt');
+  lap(vcpu);
   includes(t, region.dirtyPages(), WRITTEN);
   t.deepEqual(region.dirtyPages(), []);
 });
@@ -133,7 +131,7 @@ test('a part that cannot be cleared is refused, and nothing is cleared', (t) => 
   if (!hasManual(t)) return;
   const { vm, vcpu, region } = makeLogged(t, (machine) => machine.enableManualDirtyLogProtect());
   const { slot } = region;
-  exitOf(vcpu.run(), 'hlt');
+  lap(vcpu);
   const before = pagesOf(vm.getDirtyLog(slot));
   const bitmap = BigUint64Array.of(-1n, -1n);
   for (const part of [

@@ -1,6 +1,7 @@
 import test from 'ava';
 
-import { boot, exitOf, makeVm } from '../helpers/machine.ts';
+import { boot, ended } from '../helpers/common-guests.ts';
+import { makeVm } from '../helpers/machine.ts';
 
 const PAGE = 0x1000;
 
@@ -8,7 +9,7 @@ test('the guest makes pages dirty where they are logged', (t) => {
   const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x4000 });
   const region = vm.memory.map({ guestAddress: 0x4000, size: 0x4000, logDirtyPages: true });
   t.deepEqual(region.dirtyPages(), []);
-  exitOf(vcpu.run(), 'hlt');
+  ended(vcpu.run());
   t.deepEqual(region.dirtyPages(), [1]);
   t.deepEqual(region.dirtyPages(), []);
 });
@@ -27,7 +28,7 @@ test('writes of the host make pages dirty, logged or not', (t) => {
 test('`reset: false` keeps the record, of the guest and of the host', (t) => {
   const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x4000 });
   const region = vm.memory.map({ guestAddress: 0x4000, size: 0x4000, logDirtyPages: true });
-  exitOf(vcpu.run(), 'hlt');
+  ended(vcpu.run());
   t.deepEqual(region.dirtyPages({ reset: false }), [1]);
   vm.memory.writeUint8(0x7000, 1);
   t.deepEqual(region.dirtyPages({ reset: false }), [1, 3]);
@@ -56,7 +57,7 @@ test('a second slot logs by itself', (t) => {
   const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x4000 });
   const logged = vm.memory.map({ guestAddress: 0x4000, size: 0x4000, logDirtyPages: true, slot: 9 });
   const other = vm.memory.map({ guestAddress: 0x8000, size: 0x1000, logDirtyPages: true });
-  exitOf(vcpu.run(), 'hlt');
+  ended(vcpu.run());
   t.deepEqual(other.dirtyPages(), []);
   t.deepEqual(logged.dirtyPages(), [1]);
 });

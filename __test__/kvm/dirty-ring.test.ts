@@ -1,7 +1,15 @@
 import test, { type ExecutionContext } from 'ava';
 
-import { Cap, type KvmError, type MemoryRegion, type Vcpu, type Vm } from '../../index.ts';
-import { enter, realModeGuest } from '../helpers/guests.ts';
+import {
+  Cap,
+  DebugConsole,
+  type Handlers,
+  type KvmError,
+  type MemoryRegion,
+  type Vcpu,
+  type Vm,
+} from '../../index.ts';
+import { enter, load, onArm, scaled } from '../helpers/common-guests.ts';
 import { LANES } from '../helpers/lanes.ts';
 import { exitOf, makeVm, openKvm } from '../helpers/machine.ts';
 import { until } from '../helpers/wait.ts';
@@ -12,28 +20,20 @@ const LAST = 0xef;
 const WRITTEN = Array.from({ length: LAST - FIRST + 1 }, (_, index) => FIRST + index);
 
 /**
- * Writes a byte to each of those pages, with an `out 0x11, al` after each, and halts; so many times over. The port is
- * nobody's, and answered by Rust: KVM looks at the ring at each entry. (One that emulates instructions does so hardly
- * ever else, and would run over the ring's end.)
+ * After each page the guest says so here, and Rust answers: KVM looks at the ring at each entry. (One that emulates
+ * instructions does so hardly ever else, and would run over the ring's end.) After the last page it reads behind it.
  */
-const writer = (laps: number) =>
-  realModeGuest(
-    [0xbd, laps & 0xff, laps >> 8], // mov bp, laps
-    [0xb8, 0x00, 0x10], //             again: mov ax, 0x1000
-    [0x8e, 0xc0], //                   next: mov es, ax
-    [0x26, 0xa2, 0x00, 0x00], //       mov es:[0], al
-    [0xe6, 0x11], //                   out 0x11, al
-    [0x05, 0x00, 0x01], //             add ax, 0x100
-    [0x3d, 0x00, 0xf0, 0x72, 0xf0], // cmp ax, 0xf000; jb next
-    [0xf4, 0x4d, 0x75, 0xe9], //       hlt; dec bp; jnz again
-    [0xeb, 0xfe], //                   jmp $
-  );
+const PROGRESS = { base: 0x10_0000, length: 4 };
+
+/** One lap of the guest: each of its pages is written once. */
+const lap = (vcpu: Vcpu): unknown => exitOf(vcpu.run(), 'mmioRead');
+/** For laps without an end. */
+const LAPS: Handlers = { mmioRead: () => undefined };
 
 /** Says aloud that this host has no dirty rings; what it says instead is tested below. */
 function hasRings(t: ExecutionContext): boolean {
   const kvm = openKvm(t);
-  const arm = process.arch === 'arm64';
-  if (kvm.checkExtension(Cap.DirtyLogRingAcqRel) || (!arm && kvm.checkExtension(Cap.DirtyLogRing)))
+  if (kvm.checkExtension(Cap.DirtyLogRingAcqRel) || (!onArm && kvm.checkExtension(Cap.DirtyLogRing)))
     return true;
   t.log('skipped: this KVM lacks KVM_CAP_DIRTY_LOG_RING');
   t.pass();
@@ -67,16 +67,15 @@ const entriesOf = (vm: Vm, wanted: number): number => {
   }
 };
 
-function makeRinged(t: ExecutionContext, laps: number, whenFull?: 'collect' | 'exit', entries = 256): Ringed {
+function makeRinged(t: ExecutionContext, whenFull?: 'collect' | 'exit', entries = 256): Ringed {
   const vm = makeVm(t);
   if (whenFull === undefined) entriesOf(vm, entries);
   else vm.enableDirtyRing({ entries: 256, whenFull });
   const region = vm.memory.map({ guestAddress: 0, size: 2 ** 20, logDirtyPages: true });
-  const guest = writer(laps);
-  vm.memory.write(guest.loadAddress, guest.bytes);
-  vm.setEmptyBus(true);
+  load(vm, 'write-pages');
+  vm.mmio.attach(PROGRESS, new DebugConsole());
   const vcpu = vm.createVcpu();
-  enter(vcpu, guest);
+  enter(vcpu, 'write-pages');
   // What the program's own bytes made dirty.
   region.dirtyPages();
   return { vm, vcpu, region };
@@ -94,18 +93,19 @@ function includes(t: ExecutionContext, pages: Iterable<number>, wanted: readonly
 for (const [name, run] of LANES) {
   test(`${name}: a ring that fills up many times loses no page, and no JavaScript runs`, async (t) => {
     if (!hasRings(t)) return;
-    const { vm, vcpu, region } = makeRinged(t, 20);
-    for (let lap = 0; lap < 20; lap++) exitOf(await run(vcpu, {}), 'hlt');
+    const { vm, vcpu, region } = makeRinged(t);
+    const laps = scaled(20);
+    for (let lapsDone = 0; lapsDone < laps; lapsDone++) exitOf(await run(vcpu, {}), 'mmioRead');
     includes(t, region.dirtyPages(), WRITTEN);
     t.deepEqual(region.dirtyPages(), []);
-    t.is(vcpu.stats.byRoute.javascript, 20);
+    t.is(vcpu.stats.byRoute.javascript, laps);
     // 224 pages into a ring with room for 192, which is then empty.
-    if (vm.dirtyRingEntries === 256) t.true(vcpu.stats.byReason.dirtyRingFull! >= 20);
+    if (vm.dirtyRingEntries === 256) t.true(vcpu.stats.byReason.dirtyRingFull! >= laps);
   });
 
   test(`${name}: a full ring is an exit for a handler that wants it`, async (t) => {
     if (!hasSmallRings(t)) return;
-    const { vm, vcpu } = makeRinged(t, 1, 'exit');
+    const { vm, vcpu } = makeRinged(t, 'exit');
     const pages = new Set<number>();
     let full = 0;
     const end = await run(vcpu, {
@@ -115,7 +115,7 @@ for (const [name, run] of LANES) {
         t.true(vm.resetDirtyRings() >= 192);
       },
     });
-    exitOf(end, 'hlt');
+    exitOf(end, 'mmioRead');
     t.is(full, 1);
     t.true(pages.size < WRITTEN.length);
     for (const found of vm.harvestDirtyRings()) for (const page of found.pages) pages.add(page);
@@ -125,37 +125,37 @@ for (const [name, run] of LANES) {
 
 test('without a handler a full ring ends the run, and again until there is room', (t) => {
   if (!hasSmallRings(t)) return;
-  const { vm, vcpu } = makeRinged(t, 1, 'exit');
+  const { vm, vcpu } = makeRinged(t, 'exit');
   exitOf(vcpu.run(), 'dirtyRingFull');
   exitOf(vcpu.run(), 'dirtyRingFull');
   const [found] = vm.harvestDirtyRings();
   t.true(found!.pages.length >= 192);
   vm.resetDirtyRings();
-  exitOf(vcpu.run(), 'hlt');
+  lap(vcpu);
 });
 
 test('a harvested page is noted again after the reset', (t) => {
   if (!hasRings(t)) return;
   // Room for more than a lap: the run loop has nothing to do with it.
-  const { vm, vcpu, region } = makeRinged(t, 6, undefined, 4096);
-  const lap = (): number[] => {
-    exitOf(vcpu.run(), 'hlt');
+  const { vm, vcpu, region } = makeRinged(t, undefined, 4096);
+  const harvestLap = (): number[] => {
+    lap(vcpu);
     return vm.harvestDirtyRings().flatMap(({ pages }) => Array.from(pages));
   };
-  includes(t, lap(), WRITTEN);
+  includes(t, harvestLap(), WRITTEN);
   // (Where instructions are emulated KVM notes every write, before a reset as well.)
-  lap();
+  harvestLap();
   t.true(vm.resetDirtyRings() >= WRITTEN.length);
   t.is(vm.resetDirtyRings(), 0);
-  includes(t, lap(), WRITTEN);
+  includes(t, harvestLap(), WRITTEN);
   t.true(vm.resetDirtyRings() > 0);
-  exitOf(vcpu.run(), 'hlt');
+  lap(vcpu);
   includes(t, region.dirtyPages(), WRITTEN);
 });
 
 test('what the host writes is part of a harvest, in every region', (t) => {
   if (!hasRings(t)) return;
-  const { vm } = makeRinged(t, 1);
+  const { vm } = makeRinged(t);
   const other = vm.memory.map({ guestAddress: 0x20_0000, size: 0x4000 });
   vm.memory.write(0x5fff, Uint8Array.of(1, 2));
   vm.memory.writeUint8(0x20_3000, 1);
@@ -168,8 +168,8 @@ test('what the host writes is part of a harvest, in every region', (t) => {
 
 test('a vCPU that is closed leaves its pages in the record', (t) => {
   if (!hasRings(t)) return;
-  const { vm, vcpu, region } = makeRinged(t, 1);
-  exitOf(vcpu.run(), 'hlt');
+  const { vm, vcpu, region } = makeRinged(t);
+  lap(vcpu);
   vcpu.close();
   includes(t, region.dirtyPages(), WRITTEN);
   t.deepEqual(vm.harvestDirtyRings(), []);
@@ -177,9 +177,9 @@ test('a vCPU that is closed leaves its pages in the record', (t) => {
 
 test('a region that comes in the place of another does not inherit its pages', (t) => {
   if (!hasRings(t)) return;
-  const { vm, vcpu } = makeRinged(t, 1);
+  const { vm, vcpu } = makeRinged(t);
   const old = vm.memory.map({ guestAddress: 0x20_0000, size: 0x1000, logDirtyPages: true, slot: 7 });
-  exitOf(vcpu.run(), 'hlt');
+  lap(vcpu);
   vm.memory.regions[0]!.unmap();
   old.unmap();
   const fresh = vm.memory.map({ guestAddress: 0, size: 2 ** 20, logDirtyPages: true, slot: 0 });
@@ -189,8 +189,8 @@ test('a region that comes in the place of another does not inherit its pages', (
 
 test('the rings are harvested while the vCPU runs in the background', async (t) => {
   if (!hasRings(t)) return;
-  const { vm, vcpu } = makeRinged(t, 0xffff);
-  const running = vcpu.runInBackground({ hlt: () => undefined });
+  const { vm, vcpu } = makeRinged(t);
+  const running = vcpu.runInBackground(LAPS);
   const seen = new Set<number>();
   let harvests = 0;
   await until(() => {
@@ -205,8 +205,8 @@ test('the rings are harvested while the vCPU runs in the background', async (t) 
 test('closing the machine, or the vCPU, while the rings are harvested harms nothing', async (t) => {
   if (!hasRings(t)) return;
   for (const close of [(m: Ringed) => m.vm.close(), (m: Ringed) => m.vcpu.close()]) {
-    const made = makeRinged(t, 0xffff);
-    const running = made.vcpu.runInBackground({ hlt: () => undefined });
+    const made = makeRinged(t);
+    const running = made.vcpu.runInBackground(LAPS);
     for (let times = 0; times < 20; times++) {
       made.vm.harvestDirtyRings();
       made.vm.resetDirtyRings();
@@ -220,12 +220,12 @@ test('closing the machine, or the vCPU, while the rings are harvested harms noth
 
 test('two vCPUs have a ring each', async (t) => {
   if (!hasRings(t)) return;
-  const { vm, vcpu, region } = makeRinged(t, 3);
+  const { vm, vcpu, region } = makeRinged(t);
   const second = vm.createVcpu();
-  enter(second, writer(3));
-  const handlers = { hlt: () => undefined };
-  const runs = [vcpu, second].map((one) => one.runInBackground(handlers));
-  await until(() => [vcpu, second].every(({ stats }) => (stats.byReason.hlt ?? 0) >= 3));
+  enter(second, 'write-pages');
+  const laps = [0, 0];
+  const runs = [vcpu, second].map((one, at) => one.runInBackground({ mmioRead: () => void laps[at]!++ }));
+  await until(() => laps.every((count) => count >= 3));
   for (const one of [vcpu, second]) one.kickHandle.kick();
   for (const end of await Promise.all(runs)) t.is(end.reason, 'kicked');
   includes(t, region.dirtyPages(), WRITTEN);
@@ -233,7 +233,7 @@ test('two vCPUs have a ring each', async (t) => {
 
 test('with rings there is no log of a slot', (t) => {
   if (!hasRings(t)) return;
-  const { vm, region } = makeRinged(t, 1);
+  const { vm, region } = makeRinged(t);
   if (vm.checkExtension(Cap.DirtyLogRingWithBitmap)) return t.pass();
   t.throws(() => vm.getDirtyLog(region.slot), { code: 'ERR_KVM_IOCTL' });
   return t.like(
@@ -251,14 +251,13 @@ test('rings by the plain capability are rings as well, with the exit', (t) => {
   vm.enableCap(Cap.DirtyLogRingAcqRel, [256 * 16]);
   t.is(vm.dirtyRingEntries, 256);
   const region = vm.memory.map({ guestAddress: 0, size: 2 ** 20, logDirtyPages: true });
-  const guest = writer(1);
-  vm.memory.write(guest.loadAddress, guest.bytes);
+  load(vm, 'write-pages');
+  vm.mmio.attach(PROGRESS, new DebugConsole());
   const vcpu = vm.createVcpu();
-  enter(vcpu, guest);
-  vm.setEmptyBus(true);
+  enter(vcpu, 'write-pages');
   exitOf(vcpu.run(), 'dirtyRingFull');
   t.true(region.dirtyPages().length >= 100);
-  return exitOf(vcpu.run(), 'hlt');
+  return lap(vcpu);
 });
 
 test('bad arguments and wrong orders are refused before anything happens', (t) => {

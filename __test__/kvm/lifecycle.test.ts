@@ -13,6 +13,16 @@ import {
   type Vm,
 } from '../../index.ts';
 import { expectEnd, hasKvm } from '../helpers/child-program.ts';
+import {
+  OUTPUT,
+  boot,
+  ended,
+  enter,
+  getRegister,
+  load,
+  onArm,
+  setRegisters,
+} from '../helpers/common-guests.ts';
 
 interface World {
   kvm: Kvm;
@@ -30,10 +40,9 @@ function world(t: ExecutionContext): World {
     kvm.close();
   });
   const region = vm.memory.map({ guestAddress: 0x1000, size: 0x2000, logDirtyPages: true });
-  vm.memory.write(0x1000, Uint8Array.of(0xf4));
+  load(vm, 'mmio-storm');
   const vcpu = vm.createVcpu();
-  vcpu.setSregs({ cs: { base: 0n, selector: 0 } });
-  vcpu.setRegs({ rip: 0x1000, rflags: 2 });
+  enter(vcpu, 'mmio-storm');
   return { kvm, vm, vcpu, region, event: new EventFd() };
 }
 
@@ -61,12 +70,16 @@ function kvmUses(kvm: Kvm): Uses {
     getMaxVcpus: () => kvm.getMaxVcpus(),
     getMaxVcpuId: () => kvm.getMaxVcpuId(),
     getNrMemslots: () => kvm.getNrMemslots(),
-    getSupportedCpuid: () => kvm.getSupportedCpuid(),
-    getEmulatedCpuid: () => kvm.getEmulatedCpuid(),
-    getMsrIndexList: () => kvm.getMsrIndexList(),
-    getMsrFeatureIndexList: () => kvm.getMsrFeatureIndexList(),
-    getMsrs: () => kvm.getMsrs([0x10]),
     createVm: () => kvm.createVm(),
+    ...(onArm
+      ? { getHostIpaLimit: () => kvm.getHostIpaLimit() }
+      : {
+          getSupportedCpuid: () => kvm.getSupportedCpuid(),
+          getEmulatedCpuid: () => kvm.getEmulatedCpuid(),
+          getMsrIndexList: () => kvm.getMsrIndexList(),
+          getMsrFeatureIndexList: () => kvm.getMsrFeatureIndexList(),
+          getMsrs: () => kvm.getMsrs([0x10]),
+        }),
   };
 }
 
@@ -75,17 +88,7 @@ function vmUses({ vm, event }: World): Uses {
     createVcpu: () => vm.createVcpu(),
     checkExtension: () => vm.checkExtension(1),
     enableCap: () => vm.enableCap(1),
-    setTssAddress: () => vm.setTssAddress(0x1000),
-    setIdentityMapAddress: () => vm.setIdentityMapAddress(0x1000),
-    createIrqChip: () => vm.createIrqChip(),
-    createPit2: () => vm.createPit2(),
     setIrqLine: () => vm.setIrqLine(1, true),
-    getIrqchip: () => vm.getIrqchip(0),
-    setIrqchip: () => vm.setIrqchip(0, new Uint8Array(520)),
-    getPit2: () => vm.getPit2(),
-    setPit2: () => vm.setPit2({}),
-    getClock: () => vm.getClock(),
-    setClock: () => vm.setClock({}),
     registerIrqfd: () => vm.registerIrqfd(event, 1),
     unregisterIrqfd: () => vm.unregisterIrqfd(event, 1),
     registerIoevent: () => vm.registerIoevent(event, { port: 1 }),
@@ -97,7 +100,6 @@ function vmUses({ vm, event }: World): Uses {
     harvestDirtyRings: () => vm.harvestDirtyRings(),
     resetDirtyRings: () => vm.resetDirtyRings(),
     enableManualDirtyLogProtect: () => vm.enableManualDirtyLogProtect(),
-    configureX86: () => vm.configureX86({}),
     binaryStats: () => vm.binaryStats(),
     'io.attach': () => vm.io.attach({ base: 1, length: 1 }, {}),
     'io.attach of a Rust device': () => vm.io.attach({ base: 1, length: 8 }, new Serial()),
@@ -111,8 +113,30 @@ function vmUses({ vm, event }: World): Uses {
     'memory.view': () => vm.memory.view(0x1000, 1),
     'memory.readUint8': () => vm.memory.readUint8(0x1000),
     'memory.writeBigUint64': () => vm.memory.writeBigUint64(0x1000, 1n),
+    ...(onArm ? armVmUses(vm) : x86VmUses(vm)),
   };
 }
+
+const x86VmUses = (vm: Vm): Uses => ({
+  setTssAddress: () => vm.setTssAddress(0x1000),
+  setIdentityMapAddress: () => vm.setIdentityMapAddress(0x1000),
+  createIrqChip: () => vm.createIrqChip(),
+  createPit2: () => vm.createPit2(),
+  getIrqchip: () => vm.getIrqchip(0),
+  setIrqchip: () => vm.setIrqchip(0, new Uint8Array(520)),
+  getPit2: () => vm.getPit2(),
+  setPit2: () => vm.setPit2({}),
+  getClock: () => vm.getClock(),
+  setClock: () => vm.setClock({}),
+  configureX86: () => vm.configureX86({}),
+});
+
+const armVmUses = (vm: Vm): Uses => ({
+  getPreferredTarget: () => vm.getPreferredTarget(),
+  createDevice: () => vm.createDevice(7),
+  hasDeviceAttr: () => vm.hasDeviceAttr(0, 0),
+  setDeviceAttr: () => vm.setDeviceAttr(0, 0),
+});
 
 function vcpuUses(vcpu: Vcpu): Uses {
   return {
@@ -122,30 +146,45 @@ function vcpuUses(vcpu: Vcpu): Uses {
     runSliced: () => vcpu.runSliced(),
     runInBackground: () => vcpu.runInBackground(),
     complete: () => vcpu.complete(),
-    'regs.rax': () => vcpu.regs.rax,
-    'regs.rax =': () => (vcpu.regs.rax = 1n),
-    getRegs: () => vcpu.getRegs(),
-    setRegs: () => vcpu.setRegs({ rax: 1 }),
-    getSregs: () => vcpu.getSregs(),
-    setSregs: () => vcpu.setSregs({}),
+    'a register': () => getRegister(vcpu, 'value'),
+    'a register =': () => setRegisters(vcpu, { value: 1 }),
     preFaultMemory: () => vcpu.preFaultMemory({ address: 0, size: 4096 }),
-    getTscOffset: () => vcpu.getTscOffset(),
-    setTscOffset: () => vcpu.setTscOffset(0n),
-    enforcePvFeatureCpuid: () => vcpu.enforcePvFeatureCpuid(),
     'binaryStats of a vCPU': () => vcpu.binaryStats(),
-    getCpuid2: () => vcpu.getCpuid2(),
-    setCpuid2: () => vcpu.setCpuid2([]),
-    getMsrs: () => vcpu.getMsrs([0x10]),
-    setMsrs: () => vcpu.setMsrs([]),
     getMpState: () => vcpu.getMpState(),
     setMpState: () => vcpu.setMpState(0),
     setGuestDebug: () => vcpu.setGuestDebug(),
-    nmi: () => vcpu.nmi(),
-    setTprAccessReporting: () => vcpu.setTprAccessReporting(true),
-    setVapicAddress: () => vcpu.setVapicAddress(0),
     transfer: () => vcpu.transfer(),
+    ...(onArm ? armVcpuUses(vcpu) : x86VcpuUses(vcpu)),
   };
 }
+
+const x86VcpuUses = (vcpu: Vcpu): Uses => ({
+  getRegs: () => vcpu.getRegs(),
+  setRegs: () => vcpu.setRegs({ rax: 1 }),
+  getSregs: () => vcpu.getSregs(),
+  setSregs: () => vcpu.setSregs({}),
+  getTscOffset: () => vcpu.getTscOffset(),
+  setTscOffset: () => vcpu.setTscOffset(0n),
+  enforcePvFeatureCpuid: () => vcpu.enforcePvFeatureCpuid(),
+  getCpuid2: () => vcpu.getCpuid2(),
+  setCpuid2: () => vcpu.setCpuid2([]),
+  getMsrs: () => vcpu.getMsrs([0x10]),
+  setMsrs: () => vcpu.setMsrs([]),
+  nmi: () => vcpu.nmi(),
+  setTprAccessReporting: () => vcpu.setTprAccessReporting(true),
+  setVapicAddress: () => vcpu.setVapicAddress(0),
+});
+
+const armVcpuUses = (vcpu: Vcpu): Uses => ({
+  vcpuInit: () => vcpu.vcpuInit({ target: 5, features: [] }),
+  vcpuFinalize: () => vcpu.vcpuFinalize(4),
+  getRegList: () => vcpu.getRegList(),
+  getOneReg: () => vcpu.getOneReg(0n),
+  setOneReg: () => vcpu.setOneReg(0n, 0n),
+  getArmVcpuEvents: () => vcpu.getArmVcpuEvents(),
+  setArmVcpuEvents: () => vcpu.setArmVcpuEvents({}),
+  setDeviceAttr: () => vcpu.setDeviceAttr(0, 0),
+});
 
 test('a closed Kvm says so; its machines live on', async (t) => {
   if (!hasKvm(t)) return;
@@ -171,7 +210,7 @@ test('a closed Vm says so, and so does all that belongs to it', async (t) => {
   vm[Symbol.dispose]();
   t.true(vm.closed && vcpu.closed && region.closed);
   t.is(view.length, 0);
-  t.is(stopped.kind, 'hlt');
+  t.is(stopped.kind, 'mmioWrite');
   t.deepEqual(vm.memory.regions, []);
   await allClosed(t, { ...vmUses(all), ...vcpuUses(vcpu), dirtyPages: () => region.dirtyPages() });
   // What only gives back is quiet.
@@ -194,23 +233,8 @@ test('a closed Vcpu says so; its machine and its siblings live on', async (t) =>
   await allClosed(t, vcpuUses(vcpu));
   t.throws(() => Vcpu.adopt({ ...token, offer: 1 }), { code: 'ERR_KVM_TOKEN' });
   const sibling = vm.createVcpu(5);
-  sibling.setSregs({ cs: { base: 0n, selector: 0 } });
-  sibling.setRegs({ rip: 0x1000, rflags: 2 });
+  enter(sibling, 'mmio-storm');
   t.is(sibling.run().reason, 'exit');
-});
-
-test('registers that close their machine while they are read are ERR_KVM_CLOSED', (t) => {
-  if (!hasKvm(t)) return;
-  const { vm, vcpu } = world(t);
-  // Read before, so that the page holds them: it is gone when they would be written.
-  vcpu.getRegs();
-  const regs = {
-    get rax() {
-      vm.close();
-      return 0n;
-    },
-  };
-  t.throws(() => vcpu.setRegs(regs), { code: 'ERR_KVM_CLOSED' });
 });
 
 test('a transferred Vcpu belongs to whoever adopts it, once', async (t) => {
@@ -246,7 +270,7 @@ test('an unmapped region says so and empties its windows; the others live on', (
 test('a closed EventFd says so; what was registered with it keeps its own', async (t) => {
   if (!hasKvm(t)) return;
   const { vm, event } = world(t);
-  vm.registerIoevent(event, { port: 0x10 });
+  vm.registerIoevent(event, { address: OUTPUT });
   const serial = new Serial({ interrupt: event });
   event.close();
   event.close();
@@ -257,7 +281,7 @@ test('a closed EventFd says so; what was registered with it keeps its own', asyn
     write: () => event.write(),
     fd: () => event.fd,
     registerIrqfd: () => vm.registerIrqfd(event, 1),
-    registerIoevent: () => vm.registerIoevent(event, { port: 0x11 }),
+    registerIoevent: () => vm.registerIoevent(event, { address: OUTPUT + 8 }),
     'interrupt of a Serial': () => new Serial({ interrupt: event }),
   });
   t.is(serial.input('a'), 1);
@@ -265,18 +289,17 @@ test('a closed EventFd says so; what was registered with it keeps its own', asyn
 
 test('a Rust device that no longer listens keeps its output to be taken', (t) => {
   if (!hasKvm(t)) return;
-  const { vm, vcpu } = world(t);
-  vm.memory.write(0x1000, Uint8Array.of(0xb0, 0x41, 0xe6, 0xe9, 0xf4)); // mov al, 'A'; out 0xe9, al; hlt
+  const { vm, vcpu } = boot(t, 'mmio-burst', { regs: { value: 0x41, step: 1 } });
   const heard: number[] = [];
   const debug = new DebugConsole({ onOutput: (bytes) => heard.push(...bytes) });
-  vm.io.attach({ base: 0xe9, length: 1 }, debug);
-  vcpu.run();
+  vm.mmio.attach({ base: OUTPUT, length: 4 }, debug);
+  ended(vcpu.run({ mmioWrite: () => undefined }));
   debug.close();
   debug.close();
-  vcpu.setRegs({ rip: 0x1000 });
-  vcpu.run();
+  enter(vcpu, 'mmio-burst', { value: 0x42, step: 1 });
+  ended(vcpu.run({ mmioWrite: () => undefined }));
   t.deepEqual(heard, [0x41]);
-  t.deepEqual([...debug.takeOutput()], [0x41]);
+  t.deepEqual([...debug.takeOutput()], [0x42]);
 });
 
 test('a panic in native code is an error, and the process lives', async (t) => {

@@ -1,76 +1,81 @@
 /** What a whole machine wants of its buses: nobody's accesses are answered, and part of a range is posted. */
 import test from 'ava';
 
-import { Serial, type PostedRange, type Vm } from '../../index.ts';
-import { realModeGuest } from '../helpers/guests.ts';
+import type { PostedRange, Vm } from '../../index.ts';
+import { OUTPUT, boot, ended, scaled } from '../helpers/common-guests.ts';
 import { LANES } from '../helpers/lanes.ts';
-import { boot, exitOf, makeVm } from '../helpers/machine.ts';
+import { exitOf, makeVm } from '../helpers/machine.ts';
 import { until } from '../helpers/wait.ts';
 
 const emptyBus = (vm: Vm): void => vm.setEmptyBus(true);
 
-/** Reads 1, 2 and 4 bytes of port 0x500 to 0x2000, then 3 bytes as a string; writes as many; halts. */
-const ALL_SIZES = realModeGuest(
-  [0xba, 0x00, 0x05, 0xbf, 0x00, 0x20, 0xfc], // mov dx, 0x500; mov di, 0x2000; cld
-  [0xec, 0xaa], //                               in al, dx; stosb
-  [0xed, 0xab], //                               in ax, dx; stosw
-  [0x66, 0xed, 0x66, 0xab], //                   in eax, dx; stosd
-  [0xb9, 3, 0, 0xf3, 0x6c], //                   mov cx, 3; rep insb
-  [0xb8, 0x34, 0x12, 0xee, 0xef, 0x66, 0xef], // mov ax, 0x1234; out dx, al; out dx, ax; out dx, eax
-  [0xbe, 0x00, 0x20, 0xb9, 3, 0, 0xf3, 0x6e], // mov si, 0x2000; mov cx, 3; rep outsb
-  [0xf4],
-);
-
 for (const [name, run] of LANES) {
-  test(`${name}: on an empty bus ports read as all ones, writes are dropped, nobody is asked`, async (t) => {
-    const { vm, vcpu } = boot(t, ALL_SIZES, { prepare: emptyBus });
-    const end = await run(vcpu, { ioIn: () => t.fail(), ioOut: () => t.fail() });
-    exitOf(end, 'hlt');
-    t.deepEqual([...vm.memory.read(0x2000, 11)], [...Array.from({ length: 10 }, () => 0xff), 0]);
+  test(`${name}: on an empty bus memory reads as all ones, in every size`, async (t) => {
+    const { vm, vcpu } = boot(t, 'mmio-sizes', { prepare: emptyBus });
+    const values: bigint[] = [];
+    const note = (_offset: number, value: number | bigint): void => void values.push(BigInt(value));
+    vm.mmio.attach({ base: OUTPUT + 0x10, length: 8 }, { write: note });
+    ended(await run(vcpu, { mmioRead: () => t.fail(), mmioWrite: () => t.fail() }));
+    const wide = boot(t, 'mmio-8-byte', { prepare: emptyBus });
+    wide.vm.mmio.attach({ base: OUTPUT + 8, length: 8 }, { write: note, write64: note });
+    ended(await run(wide.vcpu, {}));
+    t.deepEqual(values, [0xffn, 0xffffn, 0xffff_ffffn, 2n ** 64n - 1n]);
+  });
+
+  test(`${name}: on an empty bus writes are dropped, nobody is asked`, async (t) => {
+    const { vcpu } = boot(t, 'mmio-sizes', { prepare: emptyBus });
+    ended(await run(vcpu, { mmioRead: () => t.fail(), mmioWrite: () => t.fail() }));
     t.is(vcpu.stats.byRoute.javascript, 1, 'the end alone');
   });
 
-  test(`${name}: on an empty bus memory reads as all ones, in every size`, async (t) => {
-    const { vcpu } = boot(t, 'mmio-sizes', { prepare: emptyBus });
-    exitOf(await run(vcpu, { mmioRead: () => t.fail(), mmioWrite: () => t.fail() }), 'hlt');
-    t.is(vcpu.stats.byRoute.javascript, 1);
-    const wide = boot(t, 'mmio-8-byte', { prepare: emptyBus });
-    exitOf(await run(wide.vcpu, {}), 'hlt');
-    t.is(wide.vcpu.stats.byRoute.javascript, 1);
-    const one = boot(t, 'unmapped-read', { prepare: emptyBus });
-    exitOf(await run(one.vcpu, {}), 'hlt');
-    t.is(one.vcpu.regs.rax, 0xffff_ffffn);
-  });
-
   test(`${name}: on an empty bus devices are asked all the same`, async (t) => {
-    // mov dx, 0x500; in al, dx; mov bl, al; inc dx; in al, dx; mov bh, al; hlt
-    const guest = realModeGuest(0xba, 0x00, 0x05, 0xec, 0x88, 0xc3, 0x42, 0xec, 0x88, 0xc7, 0xf4);
-    const { vm, vcpu } = boot(t, guest, { prepare: emptyBus });
-    const claim = vm.io.attach({ base: 0x501, length: 1 }, { read: () => 0x42 });
-    exitOf(await run(vcpu, {}), 'hlt');
-    t.is(vcpu.regs.rbx & 0xffffn, 0x42ffn);
-    claim.detach();
-    vcpu.setRegs({ rip: 0x1000 });
-    exitOf(await run(vcpu, {}), 'hlt');
-    t.is(vcpu.regs.rbx & 0xffffn, 0xffffn);
+    const { vm, vcpu } = boot(t, 'mmio-echo', { prepare: emptyBus });
+    const written: number[] = [];
+    const claim = vm.mmio.attach({ base: OUTPUT, length: 4 }, { read: () => 0x42 });
+    vm.mmio.attach(
+      { base: OUTPUT + 4, length: 4 },
+      {
+        write: (_offset, value) => {
+          written.push(value);
+          if (written.length === 2) claim.detach();
+          if (written.length === 3) vcpu.kickHandle.kick();
+        },
+      },
+    );
+    t.is((await run(vcpu, {})).reason, 'kicked');
+    t.deepEqual(written, [0x42, 0x42, 0xffff_ffff]);
   });
 
   test(`${name}: without it, and when it is taken back, accesses are exits`, async (t) => {
-    const { vm, vcpu } = boot(t, 'pio-in-loop');
-    t.is(exitOf(await run(vcpu, {}), 'ioIn').port, 0x500);
+    const { vm, vcpu } = boot(t, 'mmio-storm');
+    t.is(exitOf(await run(vcpu, {}), 'mmioWrite').value, 0);
     vm.setEmptyBus(true);
     t.like(await run(vcpu, {}, { timeoutMs: 50 }), { reason: 'timeout' });
     vm.setEmptyBus(false);
-    t.is(exitOf(await run(vcpu, {}), 'ioIn').port, 0x500);
+    t.is(exitOf(await run(vcpu, {}), 'mmioWrite').address, OUTPUT);
+  });
+
+  test(`${name}: part of a range of addresses is posted`, async (t) => {
+    const { vm, vcpu } = boot(t, 'mmio-sizes');
+    const log: number[][] = [];
+    const device = { read: () => 7, write: (...access: number[]) => void log.push(access) };
+    vm.mmio.attach({ base: OUTPUT, length: 0x20 }, device, { posted: { offset: 0x12, length: 2 } });
+    ended(await run(vcpu, {}));
+    t.deepEqual(log, [
+      [0x10, 7, 1],
+      [0x12, 7, 2],
+      [0x14, 7, 4],
+    ]);
+    t.is(vcpu.stats.byRoute.posted, 1);
   });
 }
 
 test('a guest that runs sees the change at its next access', async (t) => {
-  const { vm, vcpu } = boot(t, 'pio-in-loop', { prepare: emptyBus });
+  const { vm, vcpu } = boot(t, 'mmio-storm', { prepare: emptyBus });
   const running = vcpu.runInBackground();
-  await until(() => vcpu.stats.exits > 100);
+  await until(() => vcpu.stats.exits > scaled(100));
   vm.setEmptyBus(false);
-  t.is(exitOf(await running, 'ioIn').port, 0x500);
+  t.is(exitOf(await running, 'mmioWrite').address, OUTPUT);
 });
 
 test('setEmptyBus() takes true or false, on a machine that is open', (t) => {
@@ -86,85 +91,6 @@ test('setEmptyBus() takes true or false, on a machine that is open', (t) => {
   vm.close();
   t.throws(() => vm.setEmptyBus(true), { code: 'ERR_KVM_CLOSED' });
 });
-
-/** Writes 1, 2, 3 to port 0x500, reads 0x505, writes 4 to 0x500 and 5 to 0x501, reads 0x500, writes 6; halts. */
-const MIXED = realModeGuest(
-  [0xba, 0x00, 0x05], //                       mov dx, 0x500
-  [0xb0, 1, 0xee, 0xb0, 2, 0xee, 0xb0, 3, 0xee], // mov al, 1; out dx, al; and so on
-  [0xb2, 0x05, 0xec, 0xb2, 0x00], //           mov dl, 5; in al, dx; mov dl, 0
-  [0xb0, 4, 0xee, 0x42, 0xb0, 5, 0xee, 0x4a], // mov al, 4; out dx, al; inc dx; mov al, 5; out dx, al; dec dx
-  [0xec, 0xb0, 6, 0xee, 0xf4], //              in al, dx; mov al, 6; out dx, al; hlt
-);
-
-/** What a device of all the ports sees, in the order of the program. */
-const MIXED_LOG = ['0=1', '0=2', '0=3', '5?', '0=4', '1=5', '0?', '0=6'];
-
-for (const [name, run] of LANES) {
-  for (const [what, posted, count] of [
-    ['nothing', false, 0],
-    ['its first port', { offset: 0, length: 1 }, 5],
-    ['another port', { offset: 1, length: 1 }, 1],
-    ['some of its ports', { offset: 0, length: 4 }, 6],
-    ['all of it', { offset: 0, length: 8 }, 6],
-    ['all of it, in short', true, 6],
-  ] as const) {
-    test(`${name}: a device with ${what} posted sees its accesses in order`, async (t) => {
-      const { vm, vcpu } = boot(t, MIXED);
-      const log: string[] = [];
-      const device = {
-        read: (offset: number) => (log.push(`${offset}?`), 0),
-        write: (offset: number, value: number) => void log.push(`${offset}=${value}`),
-      };
-      vm.io.attach({ base: 0x500, length: 8 }, device, { posted });
-      exitOf(await run(vcpu, {}), 'hlt');
-      await until(() => log.length === MIXED_LOG.length);
-      t.deepEqual(log, MIXED_LOG);
-      t.is(vcpu.stats.byRoute.posted, count);
-    });
-  }
-
-  test(`${name}: bytes that are posted are printed before the status is read`, async (t) => {
-    // A device beside the port notes at each status read how much was printed by then.
-    const serial = new Serial();
-    const printed: string[] = [];
-    // mov dx, 0x3f8; mov al, 'a'; out; inc al; out; mov dl, 0xfd; in al, dx; mov dx, 0x500; out dx, al
-    const guest = realModeGuest(
-      [0xba, 0xf8, 0x03, 0xb0, 0x61, 0xee, 0xfe, 0xc0, 0xee, 0xb2, 0xfd, 0xec, 0xba, 0x00, 0x05, 0xee],
-      [0xba, 0xf8, 0x03, 0xb0, 0x63, 0xee, 0xba, 0x00, 0x05, 0xee, 0xf4],
-    );
-    const { vm, vcpu } = boot(t, guest);
-    vm.io.attach({ base: 0x3f8, length: 8 }, serial, { posted: { offset: 0, length: 1 } });
-    const look = {
-      write: (_offset: number, value: number) =>
-        void printed.push(`${Buffer.from(serial.takeOutput()).toString()} ${value}`),
-    };
-    vm.io.attach({ base: 0x500, length: 1 }, look);
-    exitOf(await run(vcpu, {}), 'hlt');
-    t.deepEqual(printed, ['ab 96', 'c 99']);
-    t.is(vcpu.stats.byRoute.posted, 3);
-  });
-
-  test(`${name}: part of a range of addresses`, async (t) => {
-    // mov byte ptr [0x9000], 1; mov word ptr [0x9004], 2; mov byte ptr [0x9008], 3; hlt
-    const guest = realModeGuest(
-      [0xc6, 0x06, 0x00, 0x90, 1],
-      [0xc7, 0x06, 0x04, 0x90, 2, 0],
-      [0xc6, 0x06, 0x08, 0x90, 3],
-      [0xf4],
-    );
-    const { vm, vcpu } = boot(t, guest);
-    const log: number[][] = [];
-    const write = (...access: number[]): void => void log.push(access);
-    vm.mmio.attach({ base: 0x9000, length: 0x10 }, { write }, { posted: { offset: 4, length: 4 } });
-    exitOf(await run(vcpu, {}), 'hlt');
-    t.deepEqual(log, [
-      [0, 1, 1],
-      [4, 2, 2],
-      [8, 3, 1],
-    ]);
-    t.is(vcpu.stats.byRoute.posted, 1);
-  });
-}
 
 test('a posted range is a part of the range', (t) => {
   const vm = makeVm(t);

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 
 import { KvmError } from '../../index.ts';
-import { boot, exitOf, makeVm, openKvm } from '../helpers/machine.ts';
+import { OUTPUT, boot, ended, enter, load } from '../helpers/common-guests.ts';
+import { LANES } from '../helpers/lanes.ts';
+import { exitOf, makeVm, openKvm } from '../helpers/machine.ts';
+import { until } from '../helpers/wait.ts';
 
 const PAGE = 0x1000;
 const GIB = 2 ** 30;
@@ -27,11 +30,12 @@ for (const backing of ['anonymous', 'memfd'] as const) {
       const vm = makeVm(t);
       const region = vm.memory.map({ guestAddress: 0x1000, size: PAGE, backing, shared });
       t.deepEqual(vm.memory.read(0x1000, PAGE), new Uint8Array(PAGE));
-      vm.memory.write(0x1000, Uint8Array.of(0xf4));
+      vm.memory.map({ guestAddress: 0x5000, size: PAGE });
+      load(vm, 'dirty-one-page');
       const vcpu = vm.createVcpu();
-      vcpu.setSregs({ cs: { base: 0n, selector: 0 } });
-      vcpu.setRegs({ rip: 0x1000, rflags: 2 });
-      exitOf(vcpu.run(), 'hlt');
+      enter(vcpu, 'dirty-one-page');
+      ended(vcpu.run());
+      t.is(vm.memory.readUint8(0x5000), 0x5a);
       t.like(region, { slot: 0, guestAddress: 0x1000, size: PAGE, readOnly: false, logDirtyPages: false });
     });
   }
@@ -89,16 +93,22 @@ test('a guest that uses what a file has lost ends with ERR_KVM_BACKING_LOST', (t
   t.throws(() => vcpu.run(), { instanceOf: KvmError, code: 'ERR_KVM_BACKING_LOST' });
 });
 
-test('writes to a read-only region are exits, and change nothing', (t) => {
-  const { vm, vcpu } = boot(t, 'write-read-only', { ramSize: 0x3000 });
-  vm.memory.map({ guestAddress: 0x3000, size: PAGE, readOnly: true });
-  vm.memory.writeUint8(0x3000, 0x72);
-  const write = exitOf(vcpu.run(), 'mmioWrite');
-  t.deepEqual(write, { kind: 'mmioWrite', address: 0x3000, size: 1, value: 0x57, value64: 0x57n });
-  const out = exitOf(vcpu.run(), 'ioOut');
-  t.is(out.value, 0x72);
-  exitOf(vcpu.run(), 'hlt');
-});
+for (const [name, run] of LANES) {
+  test(`${name}: writes to a read-only region are exits, and change nothing`, async (t) => {
+    const { vm, vcpu } = boot(t, 'write-read-only', { ramSize: 0x3000 });
+    vm.memory.map({ guestAddress: 0x3000, size: PAGE, readOnly: true });
+    vm.memory.writeUint8(0x3000, 0x72);
+    const writes: [number, number, number][] = [];
+    const end = await run(vcpu, {
+      mmioWrite: ({ address, size, value }) => void writes.push([address, size, value]),
+    });
+    ended(end);
+    t.deepEqual(writes, [
+      [0x3000, 1, 0x57],
+      [OUTPUT, 1, 0x72],
+    ]);
+  });
+}
 
 test('the host may write to a read-only region through a window', (t) => {
   const { memory } = makeVm(t);
@@ -191,15 +201,32 @@ test('guest addresses may be above 4 GiB', (t) => {
 test('unmapping takes the memory from the guest', (t) => {
   const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x5000 });
   const region = vm.memory.map({ guestAddress: 0x5000, size: PAGE });
-  exitOf(vcpu.run(), 'hlt');
+  ended(vcpu.run());
   t.is(vm.memory.readUint8(0x5000), 0x5a);
   region.unmap();
   region.unmap();
   t.true(region.closed);
   t.throws(() => vm.memory.readUint8(0x5000), { code: 'ERR_KVM_MEMORY_BOUNDS' });
   t.throws(() => region.dirtyPages(), { code: 'ERR_KVM_CLOSED' });
-  vcpu.setRegs({ rip: 0x1000 });
-  t.is(exitOf(vcpu.run(), 'mmioWrite').address, 0x5000);
+  enter(vcpu, 'dirty-one-page');
+  const { address, size, value } = exitOf(vcpu.run(), 'mmioWrite');
+  t.deepEqual([address, size, value], [0x5000, 1, 0x5a]);
+});
+
+test('memory that is mapped under a running guest is there at its next access', async (t) => {
+  const { vm, vcpu } = boot(t, 'mmio-echo');
+  let mapped = false;
+  const run = vcpu.runInBackground({
+    mmioRead: () => {
+      vm.memory.map({ guestAddress: OUTPUT, size: PAGE });
+      vm.memory.writeUint32(OUTPUT, 0x99);
+      mapped = true;
+      return 1;
+    },
+  });
+  await until(() => mapped && vm.memory.readUint32(OUTPUT + 4) === 0x99);
+  vcpu.kickHandle.kick();
+  t.deepEqual(await run, { reason: 'kicked' });
 });
 
 test('a region that took the slot of an unmapped one is not touched by the old object', (t) => {
@@ -302,7 +329,7 @@ test('a window is the memory itself, both ways', (t) => {
   t.is(view.length, 16);
   view[1] = 7;
   t.is(vm.memory.readUint8(0x5001), 7);
-  exitOf(vcpu.run(), 'hlt');
+  ended(vcpu.run());
   t.is(view[0], 0x5a);
 });
 

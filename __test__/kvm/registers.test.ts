@@ -318,3 +318,16 @@ test('registers set between runs complete the open access first', (t) => {
   const { rax, rbx } = vcpu.getRegs();
   t.deepEqual([rax, rbx], [0x42n, 9n]);
 });
+
+test('registers that close their machine while they are read are ERR_KVM_CLOSED', (t) => {
+  const { vm, vcpu } = boot(t, 'hlt-loop');
+  // Read before, so that the page holds them: it is gone when they would be written.
+  vcpu.getRegs();
+  const regs = {
+    get rax() {
+      vm.close();
+      return 0n;
+    },
+  };
+  t.throws(() => vcpu.setRegs(regs), { code: 'ERR_KVM_CLOSED' });
+});

@@ -1,9 +1,9 @@
 import test from 'ava';
 
 import { DebugConsole } from '../../index.ts';
-import { realModeGuest } from '../helpers/guests.ts';
+import { END, OUTPUT, boot, ended } from '../helpers/common-guests.ts';
 import { LANES } from '../helpers/lanes.ts';
-import { boot, exitOf, makeVm } from '../helpers/machine.ts';
+import { exitOf, makeVm } from '../helpers/machine.ts';
 
 test('a vCPU that never ran has zeros', (t) => {
   t.deepEqual(makeVm(t).createVcpu().stats, {
@@ -18,25 +18,25 @@ test('a vCPU that never ran has zeros', (t) => {
 
 for (const [name, run] of LANES) {
   test(`${name}: exits are counted by reason and by route`, async (t) => {
-    const { vm, vcpu } = boot(t, 'kvm-ioctls-example');
-    vm.mmio.attach({ base: 0x8000, length: 1 }, new DebugConsole());
-    exitOf(await run(vcpu, { ioOut: () => {}, ioIn: () => 0 }), 'hlt');
+    const { vm, vcpu } = boot(t, 'mmio-sizes');
+    vm.mmio.attach({ base: OUTPUT, length: 4 }, new DebugConsole());
+    ended(await run(vcpu, { mmioRead: () => 0, mmioWrite: () => {} }));
     const { exits, byReason, byRoute, guestTimeNs } = vcpu.stats;
-    t.is(exits, 5);
-    t.deepEqual(byReason, { io: 2, mmio: 2, hlt: 1 });
-    t.deepEqual(byRoute, { rust: 2, javascript: 3, posted: 0 });
+    t.is(exits, 7);
+    t.deepEqual(byReason, { mmio: 6, [END]: 1 });
+    t.deepEqual(byRoute, { rust: 2, javascript: 5, posted: 0 });
     t.true(guestTimeNs > 0);
   });
 
   test(`${name}: exits to a JavaScript device count as JavaScript's`, async (t) => {
-    const { vm, vcpu } = boot(t, realModeGuest(0xe6, 0x10, 0xe4, 0x10, 0xf4));
-    vm.io.attach({ base: 0x10, length: 1 }, { read: () => 0 });
-    exitOf(await run(vcpu, {}), 'hlt');
+    const { vm, vcpu } = boot(t, 'mmio-8-byte');
+    vm.mmio.attach({ base: OUTPUT, length: 16 }, { read: () => 0 });
+    ended(await run(vcpu, {}));
     t.deepEqual(vcpu.stats.byRoute, { rust: 0, javascript: 3, posted: 0 });
   });
 
   test(`${name}: kicks are counted`, async (t) => {
-    const { vcpu } = boot(t, 'hlt-loop');
+    const { vcpu } = boot(t, 'mmio-storm');
     vcpu.kickHandle.kick();
     vcpu.kickHandle.kick();
     t.is((await run(vcpu, {})).reason, 'kicked');
@@ -52,19 +52,19 @@ test('slices are counted', (t) => {
 });
 
 test('stats are a copy', (t) => {
-  const { vcpu } = boot(t, 'hlt-loop');
+  const { vcpu } = boot(t, 'mmio-storm');
   const before = vcpu.stats;
-  exitOf(vcpu.run(), 'hlt');
+  exitOf(vcpu.run(), 'mmioWrite');
   t.is(before.exits, 0);
   t.is(vcpu.stats.exits, 1);
-  t.is(vcpu.stats.byReason['hlt'], 1);
+  t.is(vcpu.stats.byReason['mmio'], 1);
 });
 
 test('a handler sees its own exit counted', (t) => {
-  const { vcpu } = boot(t, 'exit-storm');
+  const { vcpu } = boot(t, 'mmio-storm');
   const seen: number[] = [];
   vcpu.run({
-    ioOut: (exit) => {
+    mmioWrite: (exit) => {
       seen.push(vcpu.stats.exits);
       if (seen.length === 3) exit.stop();
     },

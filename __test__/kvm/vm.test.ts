@@ -1,19 +1,11 @@
 import test from 'ava';
 
 import { Cap, KvmError } from '../../index.ts';
-import { realModeGuest } from '../helpers/guests.ts';
-import { boot, exitOf, makeEvent, makeVm, openKvm } from '../helpers/machine.ts';
+import { OUTPUT, boot, ended, enter, getRegister, load, setRegisters } from '../helpers/common-guests.ts';
+import { exitOf, makeEvent, makeVm, openKvm } from '../helpers/machine.ts';
 
-const EINVAL = 22;
 const EEXIST = 17;
 const ENOENT = 2;
-const ENXIO = 6;
-
-/** mov dx, 0x500; mov al, 0x2a; out dx, al; out dx, ax; hlt (ah is 0) */
-const TWO_WRITES = realModeGuest(0xba, 0x00, 0x05, 0xb0, 0x2a, 0xee, 0xef, 0xf4);
-
-/** mov byte ptr [0x9000], 7; hlt */
-const MMIO_BYTE = realModeGuest(0xc6, 0x06, 0x00, 0x90, 0x07, 0xf4);
 
 test('vCPUs get the next id, or the one asked for', (t) => {
   const vm = makeVm(t);
@@ -61,126 +53,56 @@ test('a capability that cannot be enabled is ERR_KVM_UNSUPPORTED', (t) => {
   t.throws(() => vm.enableCap(Cap.X86UserSpaceMsr, ['1' as never]), { code: 'ERR_INVALID_ARG_TYPE' });
 });
 
-test('the interrupt controllers are made once, and needed for the rest', (t) => {
-  const vm = makeVm(t);
-  t.is(t.throws<KvmError>(() => vm.setIrqLine(4, true), { code: 'ERR_KVM_IOCTL' })?.errno, ENXIO);
-  t.is(t.throws<KvmError>(() => vm.getIrqchip(0), { code: 'ERR_KVM_IOCTL' })?.errno, ENXIO);
-  vm.createIrqChip();
-  const again = t.throws<KvmError>(() => vm.createIrqChip(), { code: 'ERR_KVM_IOCTL' });
-  t.is(again?.errno, EEXIST);
-  t.is(again?.syscall, 'KVM_CREATE_IRQCHIP');
-});
-
-for (const chip of [0, 1, 2] as const) {
-  test(`interrupt controller ${chip} gives its state and takes it back`, (t) => {
-    const vm = makeVm(t);
-    vm.createIrqChip();
-    const state = vm.getIrqchip(chip);
-    vm.setIrqchip(chip, state);
-    t.deepEqual(vm.getIrqchip(chip), state);
-    t.throws(() => vm.setIrqchip(chip, state.subarray(1)), { code: 'ERR_KVM_STATE' });
-    t.throws(() => vm.getIrqchip(3 as never), { code: 'ERR_INVALID_ARG_VALUE' });
-  });
-}
-
-test('an interrupt line raises a request in the first PIC', (t) => {
-  const vm = makeVm(t);
-  vm.createIrqChip();
-  // struct kvm_irqchip: chip id and padding, then struct kvm_pic_state: last_irr, irr, …
-  const LAST_IRR = 8;
-  vm.setIrqLine(5, true);
-  t.is(vm.getIrqchip(0)[LAST_IRR]! & (1 << 5), 1 << 5);
-  vm.setIrqLine(5, false);
-  t.is(vm.getIrqchip(0)[LAST_IRR]! & (1 << 5), 0);
-});
-
-test('the timer gives its state and takes a part of it', (t) => {
-  const vm = makeVm(t);
-  vm.createIrqChip();
-  vm.createPit2({ speakerDummy: true });
-  const before = vm.getPit2();
-  t.is(before.channels.length, 3);
-  vm.setPit2({ channels: [{}, {}, { count: 0x1234, mode: 3 }] });
-  const after = vm.getPit2();
-  t.is(after.channels[2]!.count, 0x1234);
-  t.is(after.channels[2]!.mode, 3);
-  t.is(after.channels[1]!.count, before.channels[1]!.count);
-  t.throws(() => vm.createPit2(), { code: 'ERR_KVM_IOCTL' });
-});
-
-test('the timer needs interrupt controllers', (t) => {
-  t.is(t.throws<KvmError>(() => makeVm(t).createPit2(), { code: 'ERR_KVM_IOCTL' })?.errno, ENOENT);
-});
-
-test('the clock can be set, and runs', (t) => {
-  const vm = makeVm(t);
-  const HOUR_NS = 3_600_000_000_000n;
-  vm.setClock({ clock: 100n * HOUR_NS });
-  const first = vm.getClock().clock;
-  const second = vm.getClock().clock;
-  t.true(first >= 100n * HOUR_NS && first < 101n * HOUR_NS);
-  t.true(second >= first);
-});
-
-test('addresses for Intel hosts are taken', (t) => {
-  const vm = makeVm(t);
-  vm.setIdentityMapAddress(0xfeff_c000);
-  vm.setTssAddress(0xfeff_d000);
-  t.throws(() => vm.setTssAddress(-1), { code: 'ERR_OUT_OF_RANGE' });
-});
-
 test('an ioeventfd takes writes of any size without an exit', (t) => {
-  const { vm, vcpu } = boot(t, TWO_WRITES);
+  const { vm, vcpu } = boot(t, 'mmio-widths');
   const event = makeEvent(t);
-  vm.registerIoevent(event, { port: 0x500 });
-  exitOf(vcpu.run(), 'hlt');
-  t.is(event.read(), 2n);
+  vm.registerIoevent(event, { address: OUTPUT });
+  ended(vcpu.run());
+  t.is(event.read(), 3n);
   t.is(vcpu.stats.exits, 1);
 });
 
 test('an ioeventfd with a length takes only writes of that length', (t) => {
-  const { vm, vcpu } = boot(t, TWO_WRITES);
+  const { vm, vcpu } = boot(t, 'mmio-widths');
   const event = makeEvent(t);
-  vm.registerIoevent(event, { port: 0x500 }, { length: 1 });
+  vm.registerIoevent(event, { address: OUTPUT }, { length: 2 });
   const sizes: number[] = [];
-  exitOf(vcpu.run({ ioOut: (exit) => void sizes.push(exit.size) }), 'hlt');
-  t.deepEqual(sizes, [2]);
+  ended(vcpu.run({ mmioWrite: (exit) => void sizes.push(exit.size) }));
+  t.deepEqual(sizes, [1, 4]);
   t.is(event.read(), 1n);
 });
 
 test('an ioeventfd with a value takes only that value', (t) => {
-  const { vm, vcpu } = boot(t, TWO_WRITES);
+  const { vm, vcpu } = boot(t, 'mmio-storm', { regs: { value: 1 } });
   const matching = makeEvent(t);
   const other = makeEvent(t);
-  vm.registerIoevent(matching, { port: 0x500 }, { length: 1, datamatch: 0x2a });
-  vm.registerIoevent(other, { port: 0x500 }, { length: 2, datamatch: 0x2bn });
+  vm.registerIoevent(matching, { address: OUTPUT }, { length: 4, datamatch: 2 });
+  vm.registerIoevent(other, { address: OUTPUT }, { length: 2, datamatch: 3n });
   const values: number[] = [];
-  exitOf(vcpu.run({ ioOut: (exit) => void values.push(exit.value) }), 'hlt');
-  t.deepEqual(values, [0x2a]);
+  const end = vcpu.run({
+    mmioWrite: (exit) => {
+      values.push(exit.value);
+      if (exit.value === 4) exit.stop();
+    },
+  });
+  t.is(end.reason, 'stopped');
+  t.deepEqual(values, [1, 3, 4]);
   t.is(matching.read(), 1n);
   t.is(other.read(), undefined);
 });
 
-test('an ioeventfd takes memory writes', (t) => {
-  const { vm, vcpu } = boot(t, MMIO_BYTE);
-  const event = makeEvent(t);
-  vm.registerIoevent(event, { address: 0x9000 });
-  exitOf(vcpu.run(), 'hlt');
-  t.is(event.read(), 1n);
-});
-
 test('an ioeventfd that is unregistered takes nothing', (t) => {
-  const { vm, vcpu } = boot(t, MMIO_BYTE);
+  const { vm, vcpu } = boot(t, 'mmio-widths', { regs: { value: 7 } });
   const event = makeEvent(t);
-  vm.registerIoevent(event, { address: 0x9000 }, { length: 1, datamatch: 7 });
+  vm.registerIoevent(event, { address: OUTPUT }, { length: 1, datamatch: 7 });
   const twice = t.throws<KvmError>(
-    () => vm.registerIoevent(event, { address: 0x9000 }, { length: 1, datamatch: 7 }),
+    () => vm.registerIoevent(event, { address: OUTPUT }, { length: 1, datamatch: 7 }),
     { code: 'ERR_KVM_IOCTL' },
   );
   t.is(twice?.errno, EEXIST);
   t.is(twice?.syscall, 'KVM_IOEVENTFD');
-  vm.unregisterIoevent(event, { address: 0x9000 }, { length: 1, datamatch: 7 });
-  const gone = t.throws<KvmError>(() => vm.unregisterIoevent(event, { address: 0x9000 }), {
+  vm.unregisterIoevent(event, { address: OUTPUT }, { length: 1, datamatch: 7 });
+  const gone = t.throws<KvmError>(() => vm.unregisterIoevent(event, { address: OUTPUT }), {
     code: 'ERR_KVM_IOCTL',
   });
   t.is(gone?.errno, ENOENT);
@@ -203,67 +125,20 @@ test('an ioeventfd needs a place, and a length for a value', (t) => {
   t.throws(() => vm.registerIoevent(event, { port: 1 }), { code: 'ERR_KVM_CLOSED' });
 });
 
-test('an irqfd wakes the guest; unregistered, it does not', (t) => {
-  const event = makeEvent(t);
-  const { vm, vcpu } = boot(t, 'device-interrupt', { prepare: (machine) => machine.createIrqChip() });
-  vm.registerIrqfd(event, 5);
-  const data = [...Buffer.from('ok'), 0];
-  const printed: number[] = [];
-  const end = vcpu.run({
-    ioOut: (exit) => {
-      if (exit.port === 0x500) event.write();
-      else if (exit.port === 0xf4) exit.stop();
-      else printed.push(exit.value);
-    },
-    ioIn: () => {
-      const next = data.shift()!;
-      if (next !== 0) event.write();
-      return next;
-    },
-  });
-  t.is(end.reason, 'stopped');
-  t.is(String.fromCharCode(...printed), 'ok');
-  vm.unregisterIrqfd(event, 5);
-  vm.registerIrqfd(event, 5);
-});
-
-test('an irqfd needs interrupt controllers, and is registered once', (t) => {
-  const vm = makeVm(t);
-  const event = makeEvent(t);
-  t.is(t.throws<KvmError>(() => vm.registerIrqfd(event, 5), { code: 'ERR_KVM_IOCTL' })?.errno, EINVAL);
-  vm.createIrqChip();
-  vm.registerIrqfd(event, 5);
-  const twice = t.throws<KvmError>(() => vm.registerIrqfd(event, 6), { code: 'ERR_KVM_IOCTL' });
-  t.is(twice?.syscall, 'KVM_IRQFD');
-  const resample = makeEvent(t);
-  vm.unregisterIrqfd(event, 5);
-  vm.registerIrqfd(event, 5, resample);
-});
-
-test('an interrupt message reaches a local APIC that is on, and no other', (t) => {
-  const vm = makeVm(t);
-  t.throws(() => vm.signalMsi({ addressLow: 0xfee0_0000, data: 0x30 }), { code: 'ERR_KVM_IOCTL' });
-  vm.createIrqChip();
-  vm.createVcpu();
-  t.is(typeof vm.signalMsi({ addressLow: 0xfee0_0000, data: 0x30 }), 'boolean');
-  t.throws(() => vm.signalMsi({ data: 0x30 } as never), { code: 'ERR_INVALID_ARG_TYPE' });
-});
-
 test('the dirty log has one bit a page and is cleared by reading', (t) => {
   const { vm, vcpu } = boot(t, 'dirty-one-page');
   const [region] = vm.memory.regions;
   const error = t.throws<KvmError>(() => vm.getDirtyLog(region!.slot), { code: 'ERR_KVM_IOCTL' });
   t.is(error?.errno, ENOENT);
-  exitOf(vcpu.run(), 'hlt');
+  ended(vcpu.run());
 
   const logged = makeVm(t);
   const { slot } = logged.memory.map({ guestAddress: 0, size: 0x8000, logDirtyPages: true });
-  logged.memory.write(0x1000, vm.memory.read(0x1000, 16));
+  load(logged, 'dirty-one-page');
   const second = logged.createVcpu();
-  second.setSregs({ cs: { base: 0n, selector: 0 } });
-  second.setRegs({ rip: 0x1000, rflags: 2 });
+  enter(second, 'dirty-one-page');
   logged.getDirtyLog(slot);
-  exitOf(second.run(), 'hlt');
+  ended(second.run());
   t.deepEqual([...logged.getDirtyLog(slot)], [1n << 5n]);
   t.deepEqual([...logged.getDirtyLog(slot)], [0n]);
 });
@@ -280,11 +155,7 @@ test('a closed machine refuses everything, and says that it is closed', (t) => {
   t.deepEqual(vm.memory.regions, []);
   const refused: (() => unknown)[] = [
     () => vm.createVcpu(),
-    () => vm.createIrqChip(),
-    () => vm.createPit2(),
     () => vm.setIrqLine(1, true),
-    () => vm.getClock(),
-    () => vm.setClock({ clock: 1n }),
     () => vm.checkExtension(Cap.Irqchip),
     () => vm.enableCap(Cap.X86UserSpaceMsr),
     () => vm.getDirtyLog(0),
@@ -295,9 +166,8 @@ test('a closed machine refuses everything, and says that it is closed', (t) => {
     () => vm.memory.view(0, 1),
     () => region.dirtyPages(),
     () => vm.io.attach({ base: 0, length: 1 }, {}),
-    () => vcpu.getRegs(),
-    () => vcpu.setRegs({ rax: 1 }),
-    () => vcpu.regs.rax,
+    () => getRegister(vcpu, 'value'),
+    () => setRegisters(vcpu, { value: 1 }),
     () => vcpu.run(),
     () => vcpu.step(),
     () => vcpu.complete(),

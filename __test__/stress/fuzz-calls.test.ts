@@ -86,6 +86,8 @@ test('every call succeeds or throws a typed error, and the process goes on', asy
     canary();
   });
   t.true(made >= share(0.88));
+  // Fewer calls say little about what can succeed.
+  if (made < 80_000) return;
   // Little succeeds in a world that another call has closed: who had no luck gets fresh ones.
   for (const member of members.filter(({ name }) => !succeeded.has(name) && !neverSucceeds(name))) {
     const calls = fc.sample(meantCall(member), { seed: SEED, numRuns: 60 });
@@ -103,5 +105,5 @@ test('every call succeeds or throws a typed error, and the process goes on', asy
   const missed = members.filter(({ name }) => !succeeded.has(name) && !neverSucceeds(name));
   if (missed.length > 0) t.log(`never succeeded: ${missed.map(({ name }) => name).join(', ')}`);
   // A few may be unlucky, or beyond the host; many would mean that arguments.ts is wrong about what they take.
-  if (made >= 80_000) t.true(missed.length < 6);
+  t.true(missed.length < 6);
 });

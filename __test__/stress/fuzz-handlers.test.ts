@@ -9,7 +9,7 @@ import { rounds } from './fuzz/rounds.ts';
 import type { Recipe } from './fuzz/recipe.ts';
 import { share } from './fuzz/settings.ts';
 import { TrapError, explain, isTypedError, outcomeOf } from './fuzz/verdict.ts';
-import { World, canary } from './fuzz/world.ts';
+import { ACCESSES, World, canary } from './fuzz/world.ts';
 
 type Lane = 'run' | 'runSliced' | 'runInBackground' | 'step' | 'device' | 'background device';
 
@@ -98,7 +98,7 @@ function handlersOf(script: Script): AsyncHandlers {
 function attachDevice(world: World, script: Script): void {
   const device = { read: () => script.play() as number, write: () => void script.play() };
   world.vm.io.attach({ base: 0x500, length: 1 }, device);
-  world.vm.mmio.attach({ base: 0x9000, length: 1 }, device);
+  world.vm.mmio.attach(ACCESSES, device);
 }
 
 function step(world: World, script: Script): void {

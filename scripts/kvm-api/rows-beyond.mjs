@@ -74,7 +74,7 @@ export const beyond = [
     on: all,
     test: [
       'kvm/dirty-pages.test.ts › writes of the host make pages dirty, logged or not',
-      'aarch64/memory.test.ts › the guest makes pages dirty where they are logged',
+      'kvm/dirty-pages.test.ts › the guest makes pages dirty where they are logged',
     ],
   },
   {
@@ -104,9 +104,8 @@ export const beyond = [
     on: all,
     words: ['posted'],
     test: [
-      'kvm/posted.test.ts › ${name}: posted port writes make no exits and come before the exit that follows',
-      'kvm/posted.test.ts › ${name}: posted memory writes keep offset and size',
-      'aarch64/lanes.test.ts › ${name}: posted writes to a JavaScript device come in order, before the exit that follows',
+      'kvm/posted-x86.test.ts › ${name}: posted port writes make no exits and come before the exit that follows',
+      'kvm/posted.test.ts › ${name}: posted writes make no exits and come before the exit that follows',
     ],
   },
   option(
@@ -288,7 +287,7 @@ export const beyond = [
     on: all,
     test: [
       'kvm/run.test.ts › ${lane}: a signal ends the run with its reason',
-      'aarch64/lanes.test.ts › another thread kicks a vCPU whose thread is in the guest',
+      'kvm/run.test.ts › ${name}: a kick by a token from a handler ends the run',
     ],
   },
 ];

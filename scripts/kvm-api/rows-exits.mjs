@@ -22,17 +22,11 @@ export const exits = {
   IoIn: { kinds: ['ioIn'], test: 'kvm/exits.test.ts › in takes what the handler returns, at every size' },
   MmioRead: {
     kinds: ['mmioRead'],
-    test: [
-      'kvm/exits.test.ts › memory reads and writes of 1, 2 and 4 bytes have address, size and value',
-      'aarch64/exits.test.ts › ${name}: accesses of 1, 2, 4 and 8 bytes are answered, as wide as they are',
-    ],
+    test: 'kvm/mmio.test.ts › ${name}: memory reads and writes of 1, 2 and 4 bytes have address, size and value',
   },
   MmioWrite: {
     kinds: ['mmioWrite'],
-    test: [
-      'kvm/exits.test.ts › memory reads and writes of 1, 2 and 4 bytes have address, size and value',
-      'aarch64/exits.test.ts › ${name}: accesses of 1, 2, 4 and 8 bytes are answered, as wide as they are',
-    ],
+    test: 'kvm/mmio.test.ts › ${name}: memory reads and writes of 1, 2 and 4 bytes have address, size and value',
   },
   Unknown: {
     kinds: ['unknown'],

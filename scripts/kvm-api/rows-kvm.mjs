@@ -33,15 +33,15 @@ export const kvm = {
   get_nr_memslots: { test: 'kvm/kvm.test.ts › limits are those of a usable host' },
   get_max_vcpus: { test: 'kvm/kvm.test.ts › limits are those of a usable host' },
   get_max_vcpu_id: { test: 'kvm/kvm.test.ts › limits are those of a usable host' },
-  get_emulated_cpuid: { test: 'kvm/kvm.test.ts › the emulated CPUID is a list' },
-  get_supported_cpuid: { test: 'kvm/kvm.test.ts › the supported CPUID begins with leaf 0' },
+  get_emulated_cpuid: { test: 'kvm/kvm-x86.test.ts › the emulated CPUID is a list' },
+  get_supported_cpuid: { test: 'kvm/kvm-x86.test.ts › the supported CPUID begins with leaf 0' },
   get_msr_index_list: {
-    test: 'kvm/kvm.test.ts › the lists of MSRs have the time stamp counter, and features',
+    test: 'kvm/kvm-x86.test.ts › the lists of MSRs have the time stamp counter, and features',
   },
   get_msr_feature_index_list: {
-    test: 'kvm/kvm.test.ts › the lists of MSRs have the time stamp counter, and features',
+    test: 'kvm/kvm-x86.test.ts › the lists of MSRs have the time stamp counter, and features',
   },
-  get_msrs: { test: 'kvm/kvm.test.ts › feature MSRs come in the order asked for' },
+  get_msrs: { test: 'kvm/kvm-x86.test.ts › feature MSRs come in the order asked for' },
   create_vm: { ioctl: 'KVM_CREATE_VM', test: 'kvm/vm.test.ts › vCPUs get the next id, or the one asked for' },
   create_vm_with_ipa_size: {
     ts: 'Kvm.createVm({ type })',
@@ -68,7 +68,7 @@ export const vm = {
     note: 'and `MemoryRegion.unmap`',
     test: [
       'kvm/memory.test.ts › regions are listed by address, and slots are the lowest free ones',
-      "aarch64/memory.test.ts › ${backing} memory, ${shared ? 'shared' : 'private'}, holds a guest",
+      "kvm/memory.test.ts › ${backing} memory, ${shared ? 'shared' : 'private'}, is zero at first and holds a guest",
     ],
   },
   set_user_memory_region2: {
@@ -76,21 +76,25 @@ export const vm = {
     words: ['guestMemfd'],
     test: 'kvm/private-memory.test.ts › private memory is the other side of a region, and the guest runs on the shared one',
   },
-  set_tss_address: { test: 'kvm/vm.test.ts › addresses for Intel hosts are taken' },
-  set_identity_map_address: { test: 'kvm/vm.test.ts › addresses for Intel hosts are taken' },
+  set_tss_address: { test: 'kvm/vm-x86.test.ts › addresses for Intel hosts are taken' },
+  set_identity_map_address: { test: 'kvm/vm-x86.test.ts › addresses for Intel hosts are taken' },
   create_irq_chip: {
     test: [
-      'kvm/vm.test.ts › the interrupt controllers are made once, and needed for the rest',
+      'kvm/vm-x86.test.ts › the interrupt controllers are made once, and needed for the rest',
       'aarch64/interrupts.test.ts › a GICv2 is there where the host has one, by both of its names',
     ],
   },
-  get_irqchip: { test: 'kvm/vm.test.ts › interrupt controller ${chip} gives its state and takes it back' },
-  set_irqchip: { test: 'kvm/vm.test.ts › interrupt controller ${chip} gives its state and takes it back' },
-  create_pit2: { test: 'kvm/vm.test.ts › the timer needs interrupt controllers' },
-  get_pit2: { test: 'kvm/vm.test.ts › the timer gives its state and takes a part of it' },
-  set_pit2: { test: 'kvm/vm.test.ts › the timer gives its state and takes a part of it' },
-  get_clock: { test: 'kvm/vm.test.ts › the clock can be set, and runs' },
-  set_clock: { test: 'kvm/vm.test.ts › the clock can be set, and runs' },
+  get_irqchip: {
+    test: 'kvm/vm-x86.test.ts › interrupt controller ${chip} gives its state and takes it back',
+  },
+  set_irqchip: {
+    test: 'kvm/vm-x86.test.ts › interrupt controller ${chip} gives its state and takes it back',
+  },
+  create_pit2: { test: 'kvm/vm-x86.test.ts › the timer needs interrupt controllers' },
+  get_pit2: { test: 'kvm/vm-x86.test.ts › the timer gives its state and takes a part of it' },
+  set_pit2: { test: 'kvm/vm-x86.test.ts › the timer gives its state and takes a part of it' },
+  get_clock: { test: 'kvm/vm-x86.test.ts › the clock can be set, and runs' },
+  set_clock: { test: 'kvm/vm-x86.test.ts › the clock can be set, and runs' },
   set_msr_filter_unchecked: {
     ts: 'Vm.setMsrFilter',
     note: 'bitmaps are checked',
@@ -99,7 +103,7 @@ export const vm = {
   set_msr_filter: { test: 'kvm/msr-filter.test.ts › an MSR that the filter denies comes to the handlers' },
   signal_msi: {
     test: [
-      'kvm/vm.test.ts › an interrupt message reaches a local APIC that is on, and no other',
+      'kvm/vm-x86.test.ts › an interrupt message reaches a local APIC that is on, and no other',
       'aarch64/interrupts.test.ts › a message of a device becomes the interrupt that the guest has mapped it to',
     ],
   },
@@ -107,7 +111,7 @@ export const vm = {
   register_ioevent: {
     test: [
       'kvm/vm.test.ts › an ioeventfd takes writes of any size without an exit',
-      'aarch64/memory.test.ts › writes that match become events, without an exit',
+      'kvm/vm-x86.test.ts › an ioeventfd at a port takes writes of any size without an exit',
     ],
   },
   unregister_ioevent: { test: 'kvm/vm.test.ts › an ioeventfd that is unregistered takes nothing' },
@@ -115,12 +119,12 @@ export const vm = {
     words: ['getDirtyLog', 'dirtyPages'],
     test: [
       'kvm/vm.test.ts › the dirty log has one bit a page and is cleared by reading',
-      'aarch64/memory.test.ts › the guest makes pages dirty where they are logged',
+      'kvm/dirty-pages.test.ts › the guest makes pages dirty where they are logged',
     ],
   },
   register_irqfd: {
     test: [
-      'kvm/vm.test.ts › an irqfd wakes the guest; unregistered, it does not',
+      'kvm/vm-x86.test.ts › an irqfd wakes the guest; unregistered, it does not',
       'aarch64/interrupts.test.ts › an event is an interrupt',
     ],
   },
@@ -132,10 +136,10 @@ export const vm = {
       'aarch64/interrupts.test.ts › the end of a level-triggered interrupt is an event',
     ],
   },
-  unregister_irqfd: { test: 'kvm/vm.test.ts › an irqfd wakes the guest; unregistered, it does not' },
+  unregister_irqfd: { test: 'kvm/vm-x86.test.ts › an irqfd wakes the guest; unregistered, it does not' },
   set_irq_line: {
     test: [
-      'kvm/vm.test.ts › an interrupt line raises a request in the first PIC',
+      'kvm/vm-x86.test.ts › an interrupt line raises a request in the first PIC',
       'aarch64/interrupts.test.ts › ${name}: a line that rises is an interrupt, which the guest takes',
     ],
   },
@@ -186,10 +190,7 @@ export const vm = {
     ts: 'Bus.attach({ posted })',
     note: 'a zone belongs to a device',
     words: ['posted'],
-    test: [
-      'kvm/posted.test.ts › ${name}: posted memory writes keep offset and size',
-      'aarch64/lanes.test.ts › ${name}: posted writes to a JavaScript device come in order, before the exit that follows',
-    ],
+    test: 'kvm/posted.test.ts › ${name}: posted memory writes keep offset and size',
   },
   unregister_coalesced_mmio: {
     ts: 'Attachment.detach',

@@ -91,10 +91,7 @@ export const vcpu = {
     test: 'kvm/extended-state.test.ts › a guest that uses kvmclock is told that it was stopped',
   },
   run: {
-    test: [
-      'kvm/run.test.ts › ${name}: an exit that no handler takes ends the run',
-      'aarch64/lanes.test.ts › ${name}: an exit that no handler takes ends the run, and the next run goes on behind it',
-    ],
+    test: 'kvm/run.test.ts › ${name}: an exit that no handler takes ends the run',
   },
   get_kvm_run: { reason: page },
   set_kvm_immediate_exit: {
@@ -141,7 +138,7 @@ export const vcpu = {
     ts: 'Bus.attach({ posted })',
     note: 'the ring is mapped when the first posted range is attached',
     words: ['posted'],
-    test: 'kvm/posted.test.ts › ${name}: posted port writes make no exits and come before the exit that follows',
+    test: 'kvm/posted-x86.test.ts › ${name}: posted port writes make no exits and come before the exit that follows',
   },
   coalesced_mmio_read: {
     ts: 'Bus.attach({ posted })',

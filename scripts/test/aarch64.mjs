@@ -13,10 +13,41 @@ import { prepareGuests } from './guests.mjs';
 import { runOnHosts } from './hosts.mjs';
 
 /**
- * Of the other suites what is about behaviour that both architectures have, and passes as it is. unit/check and
- * unit/structs do, too; their thousands of generated cases have nothing of the architecture and take it half a minute.
+ * Of the other suites what is about behaviour that both architectures have. Its guests are those of
+ * __test__/helpers/common-guests.ts. unit/check and unit/structs would pass, too; their thousands of generated cases have
+ * nothing of the architecture and take it half a minute.
  */
-const common = ['unit/errors', 'unit/exit-pages', 'kvm/device', 'kvm/host-golden', 'kvm/other-architecture'];
+const common = [
+  'kvm/background',
+  'kvm/binary-stats',
+  'kvm/device',
+  'kvm/devices',
+  'kvm/devices-wrapped',
+  'kvm/dirty-log',
+  'kvm/dirty-pages',
+  'kvm/dirty-ring',
+  'kvm/host-golden',
+  'kvm/hostile-guests',
+  'kvm/kvm',
+  'kvm/lifecycle',
+  'kvm/machine-bus',
+  'kvm/memory',
+  'kvm/mmio',
+  'kvm/other-architecture',
+  'kvm/posted',
+  'kvm/raw-fd',
+  'kvm/run',
+  'kvm/rust-devices',
+  'kvm/stats',
+  'kvm/step',
+  'kvm/vm',
+  'kvm/workers',
+  'stress/fuzz-calls',
+  'stress/fuzz-handlers',
+  'stress/fuzz-sequences',
+  'unit/errors',
+  'unit/exit-pages',
+];
 
 /** No test of this suite needs a second for itself; an emulated processor on a busy machine is slow. */
 const timeout = '3m';
@@ -26,6 +57,9 @@ const hostMemoryMiB = 2048;
 const found = (files) => filesUnder(['__test__']).filter((path) => files.test(path));
 
 const commonFiles = new RegExp(`/__test__/(?:${common.join('|')})\\.test\\.ts$`);
+
+/** Those that import the package as others do: a process has it once only, or else its sources. */
+const packageFiles = /\/__test__\/stress\/fuzz[\w-]*\.test\.ts$/;
 
 /** What a vCPU can have, scalable vectors as well. */
 const sveFiles = /\/__test__\/aarch64\/features\.test\.ts$/;
@@ -56,9 +90,16 @@ async function runSessions(report, addon) {
   /** @param {RegExp} files */
   const part = (files) => compiledNames(suite.filter((path) => files.test(path)));
   const short = suite.filter((path) => !sveFiles.test(path) && !machineFiles.test(path));
-  const bundles = bundleTests(compiled.folder, compiledNames([...short, ...found(commonFiles)]), 2);
+  const shared = found(commonFiles);
+  const files = compiledNames([...short, ...shared.filter((path) => !packageFiles.test(path))]);
+  const ofPackage = compiledNames(shared.filter((path) => packageFiles.test(path)));
+  const bundles = [
+    ...bundleTests(compiled.folder, files, 2),
+    ...bundleTests(compiled.folder, ofPackage, 1, 'package'),
+  ];
   await runOnHosts(report, [
     { ...session, name: 'short', files: bundles, concurrency: 2 },
+    { ...session, name: 'newer', files: bundles, concurrency: 2, newer: true },
     { ...session, name: 'machines', files: part(machineFiles), concurrency: 1 },
     // With SVE QEMU overlooks that code changes (scripts/host/machines.mjs): V8 must not make any either.
     { ...session, name: 'vectors', files: part(sveFiles), concurrency: 1, sve: true, jitless: true },

@@ -56,11 +56,12 @@ export async function compileTests(name = 'compiled') {
  * @param {string} folder of compiled tests
  * @param {readonly string[]} files in it
  * @param {number} count how many are made
+ * @param {string} [name] of theirs
  * @returns {string[]} them
  */
-export function bundleTests(folder, files, count) {
+export function bundleTests(folder, files, count, name = 'bundle') {
   return Array.from({ length: count }, (_, index) => {
-    const bundle = join('__test__', `bundle-${index + 1}.test.js`);
+    const bundle = join('__test__', `${name}-${index + 1}.test.js`);
     const part = files.filter((__, at) => at % count === index);
     writeFileSync(join(folder, bundle), part.map((file) => `import '../${file}';\n`).join(''));
     return bundle;

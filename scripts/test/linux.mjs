@@ -29,7 +29,7 @@ const ofTheHost = /\/emulated-host[\w-]*\.test\.ts$/;
  * and memory on another maker's processor, as hardware has them.
  */
 const kvmFiles =
-  /\/kvm\/(?:background|cpu-state|cpuid-table|devices|dirty-pages|exits|lifecycle|machine-[\w-]+|memory|posted|registers|run|rust-devices|stats|step|vm)\.test\.ts$/;
+  /\/kvm\/(?:background|cpu-state|cpuid-table|devices|dirty-pages|exits|lifecycle|machine-[\w-]+|memory|mmio|posted|registers|run|rust-devices|stats|step|vm)(?:-x86)?\.test\.ts$/;
 
 /**
  * What of it is about things that KVM-PVM lacks: SMM, nested state, a counter of its own, failed entries, Hyper-V's exits.

@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { Vcpu } from 'vmhatch';
+import { getRegister, onArm, setRegisters } from '../../helpers/common-guests.ts';
 import { makeVcpu, type Model, type Real, type VcpuState } from './model.ts';
 import { explain, outcomeOf } from './verdict.ts';
 
@@ -74,15 +75,20 @@ function use(model: Model, index: number): Expected {
 }
 
 const vcpuUses: Readonly<Record<string, (vcpu: Vcpu) => unknown>> = {
-  getRegs: (vcpu) => vcpu.getRegs(),
-  setRegs: (vcpu) => vcpu.setRegs({ rax: 1 }),
-  getSregs: (vcpu) => vcpu.getSregs(),
-  readRegister: (vcpu) => vcpu.regs.rax,
-  writeRegister: (vcpu) => {
-    vcpu.regs.rbx = 1n;
-  },
-  getCpuid2: (vcpu) => vcpu.getCpuid2(),
-  getMsrs: (vcpu) => vcpu.getMsrs([0x10]),
+  readRegister: (vcpu) => getRegister(vcpu, 'value'),
+  writeRegister: (vcpu) => setRegisters(vcpu, { spare: 1 }),
+  ...(onArm
+    ? {
+        getRegList: (vcpu: Vcpu) => vcpu.getRegList(),
+        getArmVcpuEvents: (vcpu: Vcpu) => vcpu.getArmVcpuEvents(),
+      }
+    : {
+        getRegs: (vcpu: Vcpu) => vcpu.getRegs(),
+        setRegs: (vcpu: Vcpu) => vcpu.setRegs({ rax: 1 }),
+        getSregs: (vcpu: Vcpu) => vcpu.getSregs(),
+        getCpuid2: (vcpu: Vcpu) => vcpu.getCpuid2(),
+        getMsrs: (vcpu: Vcpu) => vcpu.getMsrs([0x10]),
+      }),
   getMpState: (vcpu) => vcpu.getMpState(),
   setGuestDebug: (vcpu) => vcpu.setGuestDebug(),
   complete: (vcpu) => vcpu.complete(),
@@ -119,7 +125,10 @@ function vcpuCommands(index: number): fc.Arbitrary<Command>[] {
     `${name}.runInBackground`,
     async (model, real) => {
       if (model.vcpus[index] === 'open') {
-        const run = real.vcpus[index]!.runInBackground({ ioOut: () => undefined });
+        const run = real.vcpus[index]!.runInBackground({
+          ioOut: () => undefined,
+          mmioWrite: () => undefined,
+        });
         run.catch(() => undefined);
         real.runs.set(index, run);
         model.vcpus[index] = 'running';

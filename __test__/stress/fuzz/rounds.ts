@@ -1,9 +1,10 @@
 /** Runs a property until as many cases as asked were thrown. */
 import type { ExecutionContext } from 'ava';
+import { scaled } from '../../helpers/common-guests.ts';
 import { SEED, seedLine } from './settings.ts';
 
 /** Runs of a property before the canary sings. */
-const RUNS = 50;
+const RUNS = scaled(50);
 
 /** What fast-check is told. */
 export interface Parameters {

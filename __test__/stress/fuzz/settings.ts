@@ -1,7 +1,9 @@
 /** How much is thrown, and from which seed: `npm run fuzz` says it by the environment. */
 
+import { scaled } from '../../helpers/common-guests.ts';
+
 /** What all property tests together throw in `npm test`. */
-const DEFAULT_CASES = 110_000;
+const DEFAULT_CASES = scaled(110_000);
 
 function fromEnvironment(name: string, otherwise: () => number): number {
   const text = process.env[name];

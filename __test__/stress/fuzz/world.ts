@@ -25,34 +25,36 @@ import {
   type VcpuToken,
   type Vm,
 } from 'vmhatch';
+import { END, ENTRY, OUTPUT, enter, load, onArm } from '../../helpers/common-guests.ts';
 
 /** Where the guest's code is. */
-export const CODE = 0x1000;
+export const CODE = ENTRY;
 /** The mapped memory's length; the guest's accesses above it are exits. */
 export const RAM = 0x8000;
 
-/** Loops over a port write, a port read, a memory write, a memory read, and a halt. */
-const GUEST = Uint8Array.of(
-  0xba,
-  0x00,
-  0x05, // mov dx, 0x500
-  0xee, // out dx, al
-  0xec, // in al, dx
-  0xa2,
-  0x00,
-  0x90, // mov [0x9000], al
-  0xa0,
-  0x00,
-  0x90, // mov al, [0x9000]
-  0xf4, // hlt
-  0xeb,
-  0xf2, // jmp to the start
-);
+/** The guest's accesses to addresses that are no memory. */
+export const ACCESSES = onArm ? { base: OUTPUT, length: 8 } : { base: 0x9000, length: 1 };
 
-/** Puts a vCPU at the guest's start, in real mode. */
+/** On x86_64: loops over a port write, a port read, a memory write, a memory read, and a halt. */
+const GUEST = [
+  [0xba, 0x00, 0x05], // mov dx, 0x500
+  [0xee], // out dx, al
+  [0xec], // in al, dx
+  [0xa2, 0x00, 0x90], // mov [0x9000], al
+  [0xa0, 0x00, 0x90], // mov al, [0x9000]
+  [0xf4], // hlt
+  [0xeb, 0xf2], // jmp to the start
+];
+
+function loadGuest(vm: Vm): void {
+  if (onArm) load(vm, 'mmio-echo');
+  else vm.memory.write(CODE, Uint8Array.from(GUEST.flat()));
+}
+
+/** Puts a vCPU at the guest's start, in real mode or as a processor of aarch64 is after a reset. */
 export function enterGuest(vcpu: Vcpu): void {
-  vcpu.setSregs({ cs: { base: 0, selector: 0 } });
-  vcpu.setRegs({ rip: CODE, rax: 2, rbx: 2, rflags: 2, rsp: 0x7000 });
+  enter(vcpu, 'spin', { value: 2 });
+  if (!onArm) vcpu.setRegs({ rbx: 2, rsp: 0x7000 });
 }
 
 function makeInterruptControllers(vm: Vm, timer: boolean): void {
@@ -106,7 +108,7 @@ export class World {
   readonly bootTimer = new BootTimer();
   readonly cmos = new Cmos({ time: new Date(0) });
   readonly pl031 = new Pl031({ time: new Date(0) });
-  readonly line = InterruptLine.make(5, () => this.vm);
+  readonly line = InterruptLine.make(onArm ? 40 : 5, () => this.vm);
   readonly cpuid = new CpuidTable([{ function: 0, index: 0, flags: 0, eax: 7, ebx: 0, ecx: 0, edx: 0 }]);
   /** What calls gave and has to be closed. */
   readonly #made = new Set<{ close(): void }>();
@@ -117,7 +119,7 @@ export class World {
     if (irqChip) makeInterruptControllers(this.vm, true);
     this.region = this.vm.memory.map({ guestAddress: 0, size: RAM, logDirtyPages: true });
     this.spareRegion = this.vm.memory.map({ guestAddress: 0x10_0000, size: 0x2000, backing: 'memfd' });
-    this.vm.memory.write(CODE, GUEST);
+    loadGuest(this.vm);
     this.vcpu = this.vm.createVcpu();
     enterGuest(this.vcpu);
     this.spareVcpu = this.vm.createVcpu();
@@ -292,23 +294,19 @@ export class World {
   }
 }
 
-/** A fresh machine prints a four: whatever was thrown at others, the process still runs guests. */
+/** A fresh machine says four: whatever was thrown at others, the process still runs guests. */
 export function canary(): void {
   const kvm = new Kvm();
   try {
     const vm = kvm.createVm();
-    vm.memory.map({ guestAddress: 0x1000, size: 0x1000 });
-    // mov dx, 0x3f8; add al, bl; add al, '0'; out dx, al; hlt
-    vm.memory.write(0x1000, Uint8Array.of(0xba, 0xf8, 0x03, 0x00, 0xd8, 0x04, 0x30, 0xee, 0xf4));
+    vm.memory.map({ guestAddress: CODE, size: 0x1000 });
+    load(vm, 'mmio-burst');
     const vcpu = vm.createVcpu();
-    enterGuest(vcpu);
-    let output = '';
-    const end = vcpu.run(
-      { ioOut: (exit) => void (output += String.fromCharCode(exit.value)) },
-      { timeoutMs: 10_000 },
-    );
-    if (output !== '4' || end.reason !== 'exit' || end.exit.kind !== 'hlt') {
-      throw new Error(`the canary guest printed '${output}' and ended with ${JSON.stringify(end)}`);
+    enter(vcpu, 'mmio-burst', { value: 4, step: 1 });
+    const said: number[] = [];
+    const end = vcpu.run({ mmioWrite: (exit) => void said.push(exit.value) }, { timeoutMs: 10_000 });
+    if (String(said) !== '4,5' || end.reason !== 'exit' || end.exit.kind !== END) {
+      throw new Error(`the canary guest said ${said.join(' ')} and ended with ${end.reason}`);
     }
     vm.close();
   } finally {

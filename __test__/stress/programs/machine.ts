@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 import { Kvm, type Vcpu, type Vm } from '../../../index.ts';
+import { enter, load, type CommonGuest, type CommonRegs } from '../../helpers/common-guests.ts';
 
 const guests = new URL('../../../crates/test-guests/guests/', import.meta.url);
 
@@ -29,6 +30,16 @@ export function machine(guest: string | Uint8Array, kvm = new Kvm()): Machine {
   vm.memory.write(0x1000, typeof guest === 'string' ? guestProgram(guest) : guest);
   const vcpu = vm.createVcpu();
   startAt0x1000(vcpu);
+  return { kvm, vm, vcpu };
+}
+
+/** Likewise, with a guest that both architectures have. */
+export function commonMachine(guest: CommonGuest, regs?: CommonRegs, kvm = new Kvm()): Machine {
+  const vm = kvm.createVm();
+  vm.memory.map({ guestAddress: 0x1000, size: 0x7000 });
+  load(vm, guest);
+  const vcpu = vm.createVcpu();
+  enter(vcpu, guest, regs);
   return { kvm, vm, vcpu };
 }
 

@@ -91,10 +91,20 @@ guests! {
     LONG_MODE_HELLO = "long-mode-hello", Long64;
     /// Reads 8 bytes at the unmapped 0x10000, writes them at 0x10008, halts.
     MMIO_8_BYTE = "mmio-8-byte", Long64;
+    /// Writes al at the unmapped 0x10000 and counts eax up, ecx times; then eax at 0x10008, halts.
+    MMIO_BURST = "mmio-burst", Real16;
+    /// Reads 4 bytes at the unmapped 0x10000, adds ecx, writes them at 0x10004, for ever.
+    MMIO_ECHO = "mmio-echo", Real16;
+    /// On two vCPUs: each writes eax at the unmapped 0x10000; reads at 0x10004 when both have.
+    MMIO_MEET = "mmio-meet", Real16;
     /// Reads 2 bytes at the unmapped 0x10000 for ever.
     MMIO_READ_LOOP = "mmio-read-loop", Real16;
     /// Reads 1, 2 and 4 bytes from the unmapped 0x10000, 0x10002, 0x10004, writes each 16 bytes above, halts.
     MMIO_SIZES = "mmio-sizes", Protected32;
+    /// Writes eax at the unmapped 0x10000 and counts it up, for ever.
+    MMIO_STORM = "mmio-storm", Real16;
+    /// Writes 1, 2 and 4 bytes of eax at the unmapped 0x10000, halts.
+    MMIO_WIDTHS = "mmio-widths", Real16;
     /// Writes the 2 bytes in cx at the unmapped 0x10000 for ever.
     MMIO_WRITE_LOOP = "mmio-write-loop", Real16;
     /// For a `Machine`: prints what a Multiboot loader tells it, powers off.
@@ -129,7 +139,9 @@ guests! {
     TWO_VCPUS = "two-vcpus", Real16;
     /// Reads 4 bytes at the unmapped 0xd0000000, halts.
     UNMAPPED_READ = "unmapped-read", Protected32;
-    /// Writes 'W' at 0x3000, which is mapped read-only, prints the byte that is there, halts.
+    /// Writes to the pages 0x10 to 0xef, and at the unmapped 0x100000 after each, for ever.
+    WRITE_PAGES = "write-pages", Real16;
+    /// Writes 'W' at 0x3000, which is mapped read-only, and the byte that is there at 0x10000, halts.
     WRITE_READ_ONLY = "write-read-only", Real16;
 }
 

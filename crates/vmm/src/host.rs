@@ -1,5 +1,6 @@
 //! What this host's KVM is, for errors that say that it lacks something.
 
+use crate::layout::{NAMED_BY_CRATE, OTHERS};
 use crate::{Error, ErrorCode};
 use std::path::Path;
 
@@ -19,16 +20,8 @@ pub(crate) fn lacks(capability: &str) -> Error {
 }
 
 /// The kernel's name of a capability, where the tables have it.
-#[cfg(target_arch = "x86_64")]
 fn capability_name(number: u32) -> Option<&'static str> {
-    use crate::layout::{NAMED_BY_CRATE, OTHERS};
     NAMED_BY_CRATE.iter().chain(OTHERS).find(|known| known.number == number).map(|known| known.kernel)
-}
-
-/// The tables describe x86_64.
-#[cfg(not(target_arch = "x86_64"))]
-fn capability_name(_number: u32) -> Option<&'static str> {
-    None
 }
 
 /// The error of a capability, by its number.
@@ -53,6 +46,8 @@ mod tests {
         assert!(error.message.contains("KVM_CAP_X86_SMM") && error.message.contains(module()));
         let numbered = lacks_number(u32::MAX, "KVM_ENABLE_CAP", libc::EINVAL);
         assert!(numbered.message.ends_with("lacks capability 4294967295"), "{}", numbered.message);
+        let named = lacks_number(kvm_bindings::KVM_CAP_S390_USER_SIGP, "KVM_ENABLE_CAP", libc::EINVAL);
+        assert!(named.message.ends_with("lacks KVM_CAP_S390_USER_SIGP"), "{}", named.message);
         assert_eq!(lacks_ioctl("KVM_CAP_X86_SMM", "KVM_SMI", libc::ENOTTY).syscall, Some("KVM_SMI"));
     }
 }

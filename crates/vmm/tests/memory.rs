@@ -178,8 +178,8 @@ fn writes_to_a_read_only_region_become_exits() {
     vm.memory.write(0x3000, b"r").unwrap();
     let vcpu = vcpu(&vm, &guests::WRITE_READ_ONLY, |_| ());
     assert_eq!(step(&vcpu), Status::MmioWrite as u32);
-    assert_eq!(step(&vcpu), Status::IoOut as u32);
-    assert_eq!(vcpu.pages.io().3, b"r");
+    assert_eq!(step(&vcpu), Status::MmioWrite as u32);
+    assert_eq!(vcpu.pages.mmio(), (0x10000, b"r".to_vec()));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 // Writes 'W' to memory that may only be read, and says what is there afterwards.
 //
-// Loaded and entered at 0x1000. 0x9000 must be mapped read-only, 0x10000 not at all.
-// Exits: MMIO write of 1 byte at 0x9000; MMIO write of 1 byte at 0x10000, what is at 0x9000; system event, shutdown.
+// Loaded and entered at 0x1000. 0x3000 must be mapped read-only, 0x10000 not at all.
+// Exits: MMIO write of 1 byte at 0x3000; MMIO write of 1 byte at 0x10000, what is at 0x3000; system event, shutdown.
 .include "power-off.inc"
 .org 0x1000
 start:
-    mov x9, #0x9000
+    mov x9, #0x3000
     mov w1, #'W'
     strb w1, [x9]
     ldrb w1, [x9]

@@ -1,8 +1,8 @@
 //! The layout of the kernel's structures and of our own pages as data. `examples/generate.rs` writes it as TypeScript,
-//! so that both languages read the same bytes at the same place. The tables describe x86_64.
+//! so that both languages read the same bytes at the same place. The tables describe x86_64, but for the
+//! capabilities, whose numbers are those of every architecture.
 
 mod arm_structs;
-#[cfg(target_arch = "x86_64")]
 mod capabilities;
 #[cfg(target_arch = "x86_64")]
 mod control_page;
@@ -16,7 +16,6 @@ mod run_page;
 mod structs;
 
 pub use arm_structs::{ArmDebugExit, ArmVcpuEvents};
-#[cfg(target_arch = "x86_64")]
 pub use capabilities::{Architecture, Capability, NAMED_BY_CRATE, OTHERS, capabilities};
 #[cfg(target_arch = "x86_64")]
 pub use control_page::{CONTROL_PAGE, POSTED_PAGE, STATUS_FLAGS, STATUSES};

@@ -133,6 +133,13 @@ pub trait Shared {
         (u16::read_from_bytes(&port).unwrap(), size, count, data)
     }
 
+    /// Address and data of an exit for memory.
+    fn mmio(&self) -> (u64, Vec<u8>) {
+        let size = self.u32_at(offset_of!(kvm_run, __bindgen_anon_1.mmio.len)) as usize;
+        let data = self.bytes(offset_of!(kvm_run, __bindgen_anon_1.mmio.data), size);
+        (self.u64_at(offset_of!(kvm_run, __bindgen_anon_1.mmio.phys_addr)), data)
+    }
+
     fn io_data(&self) -> usize {
         self.u64_at(offset_of!(kvm_run, __bindgen_anon_1.io.data_offset)) as usize
     }

@@ -1,0 +1,11 @@
+// Reads a byte from MMIO into a register of 64 bits, whose upper bits become its sign, and writes the register.
+//
+// Loaded and entered at 0x1000. 0x10000 to 0x1000f must not be mapped.
+// Exits: MMIO read of 1 byte at 0x10000, MMIO write of 8 bytes at 0x10008; system event, shutdown.
+.include "power-off.inc"
+.org 0x1000
+start:
+    mov x9, #0x10000
+    ldrsb x1, [x9]
+    str x1, [x9, #8]
+    power_off
