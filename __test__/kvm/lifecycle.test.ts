@@ -97,6 +97,7 @@ function vmUses({ vm, event }: World): Uses {
     harvestDirtyRings: () => vm.harvestDirtyRings(),
     resetDirtyRings: () => vm.resetDirtyRings(),
     enableManualDirtyLogProtect: () => vm.enableManualDirtyLogProtect(),
+    setXenHypercallExits: () => vm.setXenHypercallExits(true),
     configureX86: () => vm.configureX86({}),
     binaryStats: () => vm.binaryStats(),
     'io.attach': () => vm.io.attach({ base: 1, length: 1 }, {}),
