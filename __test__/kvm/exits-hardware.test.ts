@@ -1,6 +1,6 @@
 /**
- * Exits that not every host makes: those of the task priority, of states and memory that hardware refuses, of bus locks
- * and of Hyper-V. Where one cannot, it says so.
+ * Exits that not every host makes: those of the task priority, of states and memory that hardware refuses, of bus locks,
+ * of Xen and of Hyper-V. Where one cannot, it says so.
  */
 import { existsSync, readFileSync } from 'node:fs';
 
@@ -226,6 +226,57 @@ test('without a local APIC in the kernel its task priority is kept nowhere', (t)
   if (!vcpu.vm.checkExtension(Cap.Vapic)) return skip(t, 'this host lacks KVM_CAP_VAPIC');
   const error = t.throws<KvmError>(() => vcpu.setVapicAddress(0x2000), { code: 'ERR_KVM_IOCTL' });
   return t.is(error?.errno, 22);
+});
+
+// ---- Xen
+
+/** `__HYPERVISOR_hvm_op` of Xen, which KVM leaves to the program. */
+const HVM_OP = 34n;
+
+test("a hypercall of Xen's is an exit where it is wanted, and its answer reaches the guest", (t) => {
+  const guest: Guest = {
+    mode: 'long64',
+    loadAddress: 0x1000,
+    entry: 0x1000,
+    bytes: Uint8Array.of(0x0f, 0x01, 0xd9, 0xf4), // vmmcall; hlt
+  };
+  const regs = { rax: HVM_OP, rdi: 1, rsi: 2, rdx: 3, r10: 4, r8: 5, r9: 2n ** 63n };
+  const { vm, vcpu } = boot(t, guest, { regs });
+  if (!vm.checkExtension(Cap.XenHvm)) {
+    t.throws(() => vm.setXenHypercallExits(true), {
+      code: 'ERR_KVM_UNSUPPORTED',
+      message: /KVM_CAP_XEN_HVM/,
+    });
+    skip(t, 'this host lacks KVM_CAP_XEN_HVM');
+    return;
+  }
+  vm.setXenHypercallExits(true, { msr: 0x4000_0000 });
+  const seen: unknown[] = [];
+  const end = vcpu.run(
+    {
+      xen: (exit) => {
+        seen.push(exit.toJSON());
+        return 0x1234_5678_9abc_def0n;
+      },
+    },
+    { timeoutMs: 20_000 },
+  );
+  exitOf(end, 'hlt');
+  const params = [1n, 2n, 3n, 4n, 5n, 2n ** 63n];
+  t.deepEqual(seen, [{ kind: 'xen', type: 1, longmode: true, cpl: 0, input: HVM_OP, params }]);
+  t.is(vcpu.regs.rax, 0x1234_5678_9abc_def0n);
+  // Without it the hypercall is KVM's own, which has none of that number: -KVM_ENOSYS.
+  vm.setXenHypercallExits(false);
+  enter(vcpu, guest, regs);
+  exitOf(vcpu.run({}, { timeoutMs: 20_000 }), 'hlt');
+  t.is(BigInt.asIntN(64, vcpu.regs.rax), -1000n);
+});
+
+test("wrong options of Xen's hypercalls are refused before the host is asked", (t) => {
+  const vm = makeVm(t);
+  t.throws(() => vm.setXenHypercallExits(1 as never), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.throws(() => vm.setXenHypercallExits(true, { msr: -1 }), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => vm.setXenHypercallExits(true, { msrs: 0 } as never), { code: 'ERR_INVALID_ARG_VALUE' });
 });
 
 // ---- Hyper-V

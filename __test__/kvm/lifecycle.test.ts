@@ -128,6 +128,7 @@ const x86VmUses = (vm: Vm): Uses => ({
   setPit2: () => vm.setPit2({}),
   getClock: () => vm.getClock(),
   setClock: () => vm.setClock({}),
+  setXenHypercallExits: () => vm.setXenHypercallExits(true),
   configureX86: () => vm.configureX86({}),
 });
 

@@ -50,6 +50,7 @@ function neverSucceeds(name: string): boolean {
     'Vm.registerEncMemoryRegion',
     'Vm.unregisterEncMemoryRegion',
     'Vm.setMemoryAttributes',
+    'Vm.setXenHypercallExits',
     'KvmDevice.setDeviceAttr',
     'KvmDevice.getDeviceAttr',
   ];

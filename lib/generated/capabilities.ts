@@ -69,7 +69,7 @@ export const Cap = {
   Ioeventfd: 36,
   /** The address of the identity page table that Intel hosts need can be set: `vm.setIdentityMapAddress()`. x86_64 only. `KVM_CAP_SET_IDENTITY_MAP_ADDR`. */
   SetIdentityMapAddr: 37,
-  /** Xen guests; the value has one bit for each Xen interface offered. x86_64 only. `KVM_CAP_XEN_HVM`. */
+  /** Xen guests: `vm.setXenHypercallExits()`; the value has one bit for each Xen interface offered. x86_64 only. `KVM_CAP_XEN_HVM`. */
   XenHvm: 38,
   /** The guest clock can be read and set: `vm.getClock()`; the value has the flags that are supported. x86_64 only. `KVM_CAP_ADJUST_CLOCK`. */
   AdjustClock: 39,

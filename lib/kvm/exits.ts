@@ -217,7 +217,7 @@ export interface HypervExit {
   readonly params: readonly [bigint, bigint];
 }
 
-/** A Xen hypercall (`KVM_EXIT_XEN`). */
+/** A hypercall of Xen that KVM does not serve: after `vm.setXenHypercallExits()` (`KVM_EXIT_XEN`). */
 export interface XenExit {
   readonly kind: 'xen';
   /** `KVM_EXIT_XEN_*`. */

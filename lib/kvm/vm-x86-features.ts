@@ -124,6 +124,25 @@ export abstract class VmX86Features extends VmDevices {
   }
 
   /**
+   * Makes the guest's hypercalls those of Xen: the few that KVM serves itself, and `xen` exits (`KVM_XEN_HVM_CONFIG`).
+   *
+   * @param options - `msr`: writing an address to it, the guest gets its page of hypercalls there; 0, the default, for
+   *   none. KVM takes those of hypervisors only: 0x40000000 to 0x4fffffff.
+   * @example
+   * ```ts
+   * if (vm.checkExtension(Cap.XenHvm)) vm.setXenHypercallExits(true, { msr: 0x4000_0000 });
+   * ```
+   * @throws `ERR_KVM_UNSUPPORTED` where the kernel is built without Xen's interfaces ({@link Cap.XenHvm}).
+   * @throws `ERR_KVM_IOCTL` with `EINVAL` for another MSR; `ERR_KVM_CLOSED`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`
+   */
+  setXenHypercallExits(enabled: boolean, options?: { msr?: number }): void {
+    only('x64', 'KVM_XEN_HVM_CONFIG');
+    const isOn = boolean('enabled', enabled);
+    const { msr = 0 } = checkOptions('options', options, ['msr']);
+    this.#native.setXenHypercallExits(isOn, integer('options.msr', msr, 0, 0xffff_ffff));
+  }
+
+  /**
    * Puts the local APICs into the kernel and leaves PICs, IOAPIC and timer to the program (`KVM_CAP_SPLIT_IRQCHIP`): before
    * the first vCPU, and instead of `createIrqChip()`. The end of a level-triggered interrupt comes as `ioapicEoi` exit if
    * its line is one of the IOAPIC's pins and has an `msi` route ({@link setGsiRouting}).

@@ -179,6 +179,14 @@ export const beyond = [
     test: 'kvm/injection.test.ts › a hypercall that was asked for is an exit, and its answer reaches the guest',
   },
   {
+    what: "Xen's hypercalls as exits",
+    ts: ['Vm.setXenHypercallExits'],
+    ioctl: 'KVM_XEN_HVM_CONFIG',
+    capability: 'XenHvm',
+    on: x86,
+    test: "kvm/exits-hardware.test.ts › a hypercall of Xen's is an exit where it is wanted, and its answer reaches the guest",
+  },
+  {
     what: 'interrupt controllers split between the kernel and the program, with the end of interrupts as an exit',
     ts: ['Vm.createSplitIrqchip'],
     ioctl: 'KVM_ENABLE_CAP',

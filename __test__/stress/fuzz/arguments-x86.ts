@@ -73,6 +73,7 @@ export const x86Vm = {
     ),
   ],
   setUserSpaceMsr: [fields({ inval: flag, unknown: flag, filter: flag })],
+  setXenHypercallExits: [flag, fields({ msr: oneOf(0, 0x4000_0000, 0x174) })],
   setHypercallExits: [listOf(oneOf(12, 12, 1, 30), 2)],
   createSplitIrqchip: [fields({ ioapicPins: oneOf(0, 24, 4096) })],
   encryptOp: nothing,

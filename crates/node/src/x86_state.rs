@@ -103,6 +103,12 @@ impl NativeVm {
         })
     }
 
+    /// `KVM_XEN_HVM_CONFIG`.
+    #[napi(catch_unwind)]
+    pub fn set_xen_hypercall_exits(&self, env: Env, enabled: bool, msr: u32) -> Result<()> {
+        guarded(&env, || self.inner.set_xen_hypercall_exits(enabled, msr))
+    }
+
     /// `KVM_MEMORY_ENCRYPT_OP` without a command.
     #[napi(catch_unwind)]
     pub fn encrypt_op(&self, env: Env) -> Result<()> {

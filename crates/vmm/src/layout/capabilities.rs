@@ -136,7 +136,7 @@ capabilities_of_crate! {
     PitState2 KVM_CAP_PIT_STATE2 x86 "The state of the timer in the kernel can be read and set: `vm.getPit2()`",
     Ioeventfd KVM_CAP_IOEVENTFD all "A guest write can signal an eventfd without an exit: `vm.registerIoevent()`",
     SetIdentityMapAddr KVM_CAP_SET_IDENTITY_MAP_ADDR x86 "The address of the identity page table that Intel hosts need can be set: `vm.setIdentityMapAddress()`",
-    XenHvm KVM_CAP_XEN_HVM x86 "Xen guests; the value has one bit for each Xen interface offered",
+    XenHvm KVM_CAP_XEN_HVM x86 "Xen guests: `vm.setXenHypercallExits()`; the value has one bit for each Xen interface offered",
     AdjustClock KVM_CAP_ADJUST_CLOCK x86 "The guest clock can be read and set: `vm.getClock()`; the value has the flags that are supported",
     InternalErrorData KVM_CAP_INTERNAL_ERROR_DATA all "An `internalError` exit carries data",
     VcpuEvents KVM_CAP_VCPU_EVENTS all "Pending exceptions, interrupts and NMIs can be read and set: `vcpu.getVcpuEvents()`",

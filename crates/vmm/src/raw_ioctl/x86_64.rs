@@ -4,13 +4,14 @@ use crate::error::errno;
 use crate::{Error, ErrorCode};
 use kvm_bindings::{
     CpuId, KVMIO, kvm_cpuid2, kvm_fpu, kvm_interrupt, kvm_nested_state, kvm_sregs2, kvm_tpr_access_ctl,
-    kvm_vapic_addr, kvm_xsave,
+    kvm_vapic_addr, kvm_xen_hvm_config, kvm_xsave,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use vmm_sys_util::fam::FamStruct;
 use vmm_sys_util::ioctl::{ioctl_with_mut_ptr, ioctl_with_mut_ref, ioctl_with_ptr, ioctl_with_ref};
 use vmm_sys_util::{ioctl_ior_nr, ioctl_iow_nr, ioctl_iowr_nr};
 
+ioctl_iow_nr!(KVM_XEN_HVM_CONFIG, KVMIO, 0x7a, kvm_xen_hvm_config);
 ioctl_iow_nr!(KVM_INTERRUPT, KVMIO, 0x86, kvm_interrupt);
 ioctl_ior_nr!(KVM_GET_FPU, KVMIO, 0x8c, kvm_fpu);
 ioctl_iow_nr!(KVM_SET_FPU, KVMIO, 0x8d, kvm_fpu);
@@ -173,6 +174,13 @@ fn nested_size(given: usize) -> Error {
         ErrorCode::State,
         format!("kvm_nested_state has {header} bytes or more, and says how many; {given} were given"),
     )
+}
+
+/// `KVM_XEN_HVM_CONFIG` without pages of hypercalls, which KVM then makes itself.
+pub(crate) fn xen_hvm_config(vm: &VmFd, flags: u32, msr: u32) -> Result<(), Error> {
+    let request = kvm_xen_hvm_config { flags, msr, ..Default::default() };
+    // SAFETY: the request is a valid structure that the kernel only reads; it holds no addresses.
+    check(unsafe { ioctl_with_ref(vm, KVM_XEN_HVM_CONFIG(), &request) }, "KVM_XEN_HVM_CONFIG")
 }
 
 /// `KVM_MEMORY_ENCRYPT_OP` without a command, which is how the kernel lets one ask whether it encrypts.

@@ -2,9 +2,13 @@
 
 use super::{VmCore, VmState};
 use crate::error::IoctlResult;
+use crate::host::lacks;
+use crate::raw_ioctl::x86_64 as raw;
 use crate::state::{from_bytes, put};
 use crate::{Error, ErrorCode};
-use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_irqchip, kvm_pit_config};
+use kvm_bindings::{
+    KVM_CAP_XEN_HVM, KVM_PIT_SPEAKER_DUMMY, KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, kvm_irqchip, kvm_pit_config,
+};
 use zerocopy::IntoBytes;
 
 impl VmCore {
@@ -24,6 +28,23 @@ impl VmCore {
     /// [`ErrorCode::Ioctl`], [`ErrorCode::Closed`].
     pub fn set_identity_map_address(&self, address: u64) -> Result<(), Error> {
         self.with(|vm| vm.set_identity_map_address(address).ioctl("KVM_SET_IDENTITY_MAP_ADDR"))
+    }
+
+    /// `KVM_XEN_HVM_CONFIG` with `KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL`, or with nothing: whether hypercalls are those of
+    /// Xen, and by which MSR (0 for none) the guest gets its page of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Unsupported`], [`ErrorCode::Ioctl`] (`EINVAL` for an MSR that KVM has other use for),
+    /// [`ErrorCode::Closed`].
+    pub fn set_xen_hypercall_exits(&self, enabled: bool, msr: u32) -> Result<(), Error> {
+        const CAPABILITY: &str = "KVM_CAP_XEN_HVM";
+        const INTERCEPT: u32 = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL;
+        if self.require(KVM_CAP_XEN_HVM, CAPABILITY)? & INTERCEPT == 0 {
+            return Err(lacks("KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL"));
+        }
+        let (flags, msr) = if enabled { (INTERCEPT, msr) } else { (0, 0) };
+        self.with(|vm| raw::xen_hvm_config(vm, flags, msr))
     }
 
     /// `KVM_CREATE_PIT2`.
