@@ -171,7 +171,10 @@ export abstract class VmDirtyMemory extends VmArm64 {
     const regions: DirtyPages[] = [];
     for (let at = 0; at < numbers.length;) {
       const end = at + 2 + numbers[at + 1]!;
-      regions.push({ slot: numbers[at]!, pages: numbers.slice(at + 2, end) });
+      // The pages of the only region need no array of their own: nobody else has this one.
+      const alone = at === 0 && end === numbers.length;
+      const pages = alone ? numbers.subarray(2) : numbers.slice(at + 2, end);
+      regions.push({ slot: numbers[at]!, pages });
       at = end;
     }
     return regions;
