@@ -290,3 +290,13 @@ test('the exit object of a port outside of its handler cannot answer', (t) => {
   t.is(end.reason, 'stopped');
   t.throws(() => kept!.reply(2), { code: 'ERR_KVM_STALE_EXIT' });
 });
+
+test('step gives accesses to ports as objects that stay', (t) => {
+  const { vcpu } = boot(t, 'kvm-ioctls-example', { regs: { rax: 2, rbx: 3 } });
+  const out = vcpu.step();
+  const inside = vcpu.step();
+  if (out.kind !== 'ioOut' || inside.kind !== 'ioIn') return t.fail();
+  t.deepEqual(inside.toJSON(), { kind: 'ioIn', port: 0x3f8, size: 1, count: 1 });
+  const access = { kind: 'ioOut', port: 0x3f8, size: 1, count: 1, value: 0x35, data: Uint8Array.of(0x35) };
+  t.deepEqual(out.toJSON(), access);
+});

@@ -7,22 +7,24 @@ function isExit(step: StepExit | StepInterruption): step is StepExit {
   return step.kind !== 'timeout' && step.kind !== 'kicked' && step.kind !== 'device';
 }
 
-test('step gives plain copies, one exit at a time', (t) => {
+/** What a step gave, as data. */
+function data(step: StepExit | StepInterruption): object {
+  return isExit(step) ? step.toJSON() : step;
+}
+
+test('step gives a fresh object for each exit', (t) => {
   const { vcpu } = boot(t, 'mmio-echo', { regs: { step: 1 } });
-  const read = vcpu.step();
-  t.deepEqual({ ...read }, { kind: 'mmioRead', address: OUTPUT, size: 4 });
-  if (read.kind === 'mmioRead') read.reply(0x77);
-  t.deepEqual(vcpu.step(), {
-    kind: 'mmioWrite',
-    address: OUTPUT + 4,
-    size: 4,
-    value: 0x78,
-    value64: 0x78n,
-  } as StepExit);
+  const first = vcpu.step();
+  t.deepEqual(data(first), { kind: 'mmioRead', address: OUTPUT, size: 4 });
+  if (first.kind === 'mmioRead') first.reply(0x77);
+  const write = { kind: 'mmioWrite', address: OUTPUT + 4, size: 4, value: 0x78, value64: 0x78n };
+  const second = vcpu.step();
+  t.deepEqual(data(second), write);
   // Unanswered it is all ones.
   t.is(vcpu.step().kind, 'mmioRead');
   const wrapped = vcpu.step();
   t.is(wrapped.kind === 'mmioWrite' && wrapped.value, 0);
+  t.deepEqual(data(second), write, 'it still says what it said');
 });
 
 test('step refuses an answer that comes too late', (t) => {
@@ -78,4 +80,27 @@ test('a loop over exits may use other methods in between', (t) => {
     setRegisters(vcpu, { value: 10n * getRegister(vcpu, 'value') });
   }
   t.deepEqual(values, [0, 1, 11]);
+});
+
+test('a device that answers in between does not end a step', (t) => {
+  const { vm, vcpu } = boot(t, 'mmio-echo', { regs: { step: 1 } });
+  vm.mmio.attach({ base: OUTPUT, length: 4 }, { read: () => 7 });
+  const write = vcpu.step();
+  t.is(write.kind === 'mmioWrite' && write.value, 8);
+});
+
+test('a handler that stopped a run ends no later step', (t) => {
+  const { vm, vcpu } = boot(t, 'mmio-storm');
+  vcpu.run({ mmioWrite: (exit) => exit.stop() });
+  const seen = vcpu.step();
+  if (seen.kind !== 'mmioWrite') return t.fail();
+  let writes = 0;
+  const write = (): void => {
+    // A change of state in a device goes another way than one without.
+    setRegisters(vcpu, { step: 5n });
+    if (++writes === 3) vcpu.kickHandle.kick();
+  };
+  vm.mmio.attach({ base: seen.address, length: seen.size }, { write });
+  t.deepEqual(vcpu.step(), { kind: 'kicked' });
+  t.is(writes, 3);
 });

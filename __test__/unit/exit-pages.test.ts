@@ -1,11 +1,15 @@
 // Every exit reason that x86_64 KVM has, from pages as KVM would fill them: most cannot be had from a guest at will.
+import { inspect } from 'node:util';
+
 import test, { type ExecutionContext } from 'ava';
 
-import type { Exit } from '../../index.ts';
+import type { Exit, IoOutExit } from '../../index.ts';
+import { STATUS } from '../../lib/generated/control-page.ts';
 import { EXIT_REASONS } from '../../lib/generated/exit-reasons.ts';
 import { RUN } from '../../lib/generated/run-page.ts';
 import { EXIT_KINDS } from '../../lib/internal/exits/kinds.ts';
-import { ExitSet, copyExit, reasonName, stepExit, type AnyExit } from '../../lib/internal/exits/set.ts';
+import { ExitSet, copyExit, reasonName, type AnyExit } from '../../lib/internal/exits/set.ts';
+import { stepExit } from '../../lib/internal/exits/step.ts';
 import { RunView } from '../../lib/internal/run-view.ts';
 
 const PAGES = 5;
@@ -335,17 +339,59 @@ test('one object a kind, read anew', (t) => {
 
 test('the exits of step() answer as long as they are current', (t) => {
   const page = makePage(EXIT_REASONS.x86Rdmsr);
-  let current = true;
-  const exit = stepExit(page.exits.other(), () => {
-    if (!current) throw new Error('stale');
-  });
+  const owner = { sequence: 7 };
+  const exit = stepExit(STATUS.exit, page.exits, owner);
   if (exit.kind !== 'x86Rdmsr') return t.fail();
   t.deepEqual(Object.keys(exit), ['kind', 'index', 'why']);
   exit.reply(5);
   exit.fail();
   t.is(page.view.data.getBigUint64(RUN.msr.data, true), 5n);
   t.is(page.view.u8[RUN.msr.error], 1);
-  current = false;
-  t.throws(() => exit.reply(6), { message: 'stale' });
-  t.throws(() => exit.fail(), { message: 'stale' });
+  owner.sequence++;
+  t.throws(() => exit.reply(6), { code: 'ERR_KVM_STALE_EXIT' });
+  t.throws(() => exit.fail(), { code: 'ERR_KVM_STALE_EXIT' });
+});
+
+test('the exits of step() stay what they were, and are data', (t) => {
+  const page = makePage(EXIT_REASONS.io);
+  const { data, u8: bytes } = page.view;
+  bytes.set([0xa1, 0xb2, 0xc3, 0xd4, 0xe5, 0xf6, 0x17, 0x28], DATA);
+  fill(page, [
+    u8(0, 1),
+    u8(1, 4),
+    { at: UNION + 2, bits: 16, value: 0x3f8 },
+    u32(4, 1),
+    u64(8, BigInt(DATA)),
+  ]);
+  const one = stepExit(STATUS.ioOut, page.exits, { sequence: 0 });
+  fill(page, [u32(4, 2)]);
+  const string = stepExit(STATUS.ioOut, page.exits, { sequence: 0 });
+  bytes.fill(0, DATA, DATA + 8);
+  data.setUint16(UNION + 2, 0x10, true);
+  const expected = {
+    kind: 'ioOut',
+    port: 0x3f8,
+    size: 4,
+    count: 1,
+    value: 0xd4c3b2a1,
+    data: Uint8Array.of(0xa1, 0xb2, 0xc3, 0xd4),
+  };
+  t.deepEqual(one.toJSON() as object, expected);
+  t.deepEqual((one as IoOutExit).data, expected.data);
+  t.is((one as IoOutExit).data, (one as IoOutExit).data);
+  t.deepEqual((string as IoOutExit).data, Uint8Array.of(0xa1, 0xb2, 0xc3, 0xd4, 0xe5, 0xf6, 0x17, 0x28));
+  t.is(inspect(one), inspect(expected));
+});
+
+test('a write of 8 bytes that step() gives has all of them', (t) => {
+  const page = makePage(EXIT_REASONS.mmio);
+  const mmio = (size: number): Field[] => [u64(0, 0x8000n), u64(8, BIG), u32(16, size)];
+  fill(page, mmio(8));
+  const wide = stepExit(STATUS.mmioWrite, page.exits, { sequence: 0 }).toJSON();
+  fill(page, mmio(2));
+  const narrow = stepExit(STATUS.mmioWrite, page.exits, { sequence: 0 }).toJSON();
+  const value = Number(BIG & 0xffff_ffffn);
+  t.deepEqual(wide, { kind: 'mmioWrite', address: 0x8000, size: 8, value, value64: BIG });
+  const low = Number(BIG & 0xffffn);
+  t.deepEqual(narrow, { kind: 'mmioWrite', address: 0x8000, size: 2, value: low, value64: BigInt(low) });
 });

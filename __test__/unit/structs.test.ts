@@ -7,6 +7,7 @@ import {
   decodeArray,
   encode,
   encodeArray,
+  preparePatch,
   type StructField,
   type StructLayout,
 } from '../../lib/internal/structs.ts';
@@ -153,6 +154,46 @@ test('objects of every kind either work or are refused', (t) => {
     },
   };
   t.throws(write(thrower), { code: 'ERR_INVALID_ARG_VALUE', message: /regs\.rax/ });
+});
+
+test('a value with all fields is written as one with some, mistakes included', (t) => {
+  const bytes = new Uint8Array(kvmRegs.size).fill(9);
+  const before = decode(kvmRegs, bytes);
+  const whole = { ...decode(kvmRegs, new Uint8Array(kvmRegs.size)), r8: 2n ** 64n - 1n };
+  const write = (change: object) => (): void => encode(kvmRegs, { ...whole, ...change }, bytes);
+  t.throws(write({ r9: -1n }), { code: 'ERR_OUT_OF_RANGE', message: /"regs\.r9"/ });
+  t.throws(write({ r9: 2n ** 64n }), { code: 'ERR_OUT_OF_RANGE', message: /"regs\.r9"/ });
+  t.throws(write({ r9: '1' }), { code: 'ERR_INVALID_ARG_TYPE', message: /"regs\.r9"/ });
+  t.throws(write({ r99: 1n }), { code: 'ERR_INVALID_ARG_VALUE', message: /'regs\.r99' is not known/ });
+  const thrower = { ...whole };
+  Object.defineProperty(thrower, 'rip', {
+    enumerable: true,
+    get: () => {
+      throw new Error('touched');
+    },
+  });
+  t.throws(() => encode(kvmRegs, thrower, bytes), { code: 'ERR_INVALID_ARG_VALUE', message: /regs\.rip/ });
+  t.deepEqual(decode(kvmRegs, bytes), before);
+  write({ r9: 5, r10: undefined })();
+  t.deepEqual(decode(kvmRegs, bytes), { ...whole, r9: 5n, r10: before.r10 });
+});
+
+test('a change that is prepared is that of its time, and is made once', (t) => {
+  const sregs = { cs: { base: 1n, selector: 2 }, cr3: 3n };
+  const patch = preparePatch(kvmSregs, sregs, 'sregs');
+  // Another one meanwhile, and another value.
+  const other = preparePatch(kvmSregs, { cs: { base: 9n }, efer: 9n }, 'sregs');
+  sregs.cs.base = 7n;
+  const bytes = new Uint8Array(kvmSregs.size + 4).fill(0x5a);
+  patch(new DataView(bytes.buffer), 4);
+  const changed = decode(kvmSregs, bytes.subarray(4));
+  t.deepEqual([changed.cs.base, changed.cs.selector, changed.cr3], [1n, 2, 3n]);
+  t.is(changed.efer, 0x5a5a5a5a5a5a5a5an);
+  t.deepEqual([...bytes.subarray(0, 4)], [0x5a, 0x5a, 0x5a, 0x5a]);
+  t.throws(() => patch(new DataView(bytes.buffer), 4));
+  other(new DataView(bytes.buffer), 4);
+  t.is(decode(kvmSregs, bytes.subarray(4)).cr3, 3n);
+  t.is(decode(kvmSregs, bytes.subarray(4)).efer, 9n);
 });
 
 test('arrays of structures, typed arrays and signed fields', (t) => {

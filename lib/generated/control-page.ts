@@ -23,6 +23,7 @@ export const STATUS = {
 /** Bits that a status can carry. */
 export const STATUS_FLAG = {
   POSTED: 256,
+  LOOK: 512,
 } as const;
 
 /** Offsets in bytes into the control page; `counters.reasons` is how many counters `byReason` has. */

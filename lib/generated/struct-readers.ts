@@ -27,6 +27,30 @@ export function readKvmRegs(view: DataView, at: number): types.KvmRegs {
   };
 }
 
+/** What the fields of `struct kvm_regs` are, in their order. */
+export function partsOfKvmRegs(value: types.KvmRegs): unknown[] {
+  return [
+    value.rax,
+    value.rbx,
+    value.rcx,
+    value.rdx,
+    value.rsi,
+    value.rdi,
+    value.rsp,
+    value.rbp,
+    value.r8,
+    value.r9,
+    value.r10,
+    value.r11,
+    value.r12,
+    value.r13,
+    value.r14,
+    value.r15,
+    value.rip,
+    value.rflags,
+  ];
+}
+
 /** Reads `struct kvm_segment`. */
 export function readKvmSegment(view: DataView, at: number): types.KvmSegment {
   return {

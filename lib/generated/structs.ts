@@ -11,6 +11,7 @@ export const kvmRegs: StructLayout<types.KvmRegs> = {
   name: 'kvm_regs',
   size: 144,
   read: readers.readKvmRegs,
+  parts: readers.partsOfKvmRegs,
   fields: [
     { name: 'rax', offset: 0, type: 'u64' },
     { name: 'rbx', offset: 8, type: 'u64' },

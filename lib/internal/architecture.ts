@@ -6,14 +6,17 @@ export type Architecture = 'x64' | 'arm64';
 
 const NAMES: Record<Architecture, string> = { x64: 'x86_64', arm64: 'aarch64' };
 
+/** Asked once: `process` is slow at telling. */
+const HERE = process.arch;
+
 /** Throws `ERR_KVM_UNSUPPORTED` unless this is that architecture. */
 export function only(architecture: Architecture, ioctl: string): void {
-  if (process.arch === architecture) return;
+  if (HERE === architecture) return;
   throw absent(architecture, ioctl);
 }
 
 function absent(architecture: Architecture, ioctl: string): KvmError {
-  const here = NAMES[process.arch as Architecture] ?? process.arch;
+  const here = NAMES[HERE as Architecture] ?? HERE;
   return new KvmError(
     'ERR_KVM_UNSUPPORTED',
     `${ioctl} exists on ${NAMES[architecture]} only; this host is ${here}`,

@@ -159,8 +159,8 @@ export function knownKeys(name: string, value: object, keys: readonly string[]):
 export function isPlain(name: string, value: object): boolean {
   return guarded(name, () => {
     const prototype: unknown = Object.getPrototypeOf(value);
-    // Object.prototype, of this realm or another, has none itself.
-    return prototype === null || Object.getPrototypeOf(prototype) === null;
+    // Object.prototype of another realm has none itself.
+    return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
   });
 }
 

@@ -86,6 +86,11 @@ export function look(): void {
   }
 }
 
+/** The same for who has just been told whether anything waits, so that nobody has to ask. */
+export function lookIf(waiting: boolean): void {
+  if (unfinished || waiting) look();
+}
+
 /** Whether that was all. A guest that got its answer may be back at once: it must not keep this isolate for itself. */
 function lookAtAll(until: number): boolean {
   // Devices that were detached, and those of machines that are gone.

@@ -7,6 +7,9 @@ import { PAUSE, type Outcome, type Runner } from './runner.ts';
 
 /** What is left of a timeout. */
 export class Deadline {
+  /** That of a run without a timeout. */
+  static readonly never = new Deadline(undefined);
+
   readonly #at: number;
 
   constructor(timeoutMs: number | undefined) {

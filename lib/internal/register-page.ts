@@ -28,7 +28,6 @@ export class RegisterPage {
   #freshAt: number | undefined;
   readonly #view: RunView;
   readonly #hasSyncRegs: boolean;
-  #bytes: Uint8Array | undefined;
 
   constructor(owner: PageOwner, hasSyncRegs: boolean) {
     this.#owner = owner;
@@ -53,15 +52,8 @@ export class RegisterPage {
       view.u32[DIRTY] = 0;
       this.#owner.exchange(EXCHANGE.STORE_REGS);
     }
-    view.u32[VALID] = 0;
+    if (view.u32[VALID] !== 0) view.u32[VALID] = 0;
     this.#freshAt = undefined;
-  }
-
-  /** The bytes of `struct kvm_regs` in the page. */
-  get bytes(): Uint8Array {
-    // Those of a page that is gone are none: whoever uses them says that the vCPU is closed.
-    if (this.#view.u8.length === 0) return this.#view.u8;
-    return (this.#bytes ??= this.#view.u8.subarray(FIRST, FIRST + kvmRegs.size));
   }
 
   /** All of them. The page holds them: `load()` was called. */
@@ -90,6 +82,13 @@ export class RegisterPage {
   write(index: number, value: bigint, inHandler: boolean): void {
     this.load(inHandler);
     this.#view.data.setBigUint64(FIRST + index * 8, value, true);
+    this.store(inHandler);
+  }
+
+  /** Makes a change that was prepared. */
+  change(patch: (target: DataView, from: number) => void, inHandler: boolean): void {
+    this.load(inHandler);
+    patch(this.#view.data, FIRST);
     this.store(inHandler);
   }
 

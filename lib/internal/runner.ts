@@ -26,12 +26,16 @@ export const PAUSE = 2;
 export type Outcome = number | Promise<number>;
 
 type AnyHandler = (exit: AnyExit, vcpu: Vcpu) => unknown;
-type HandlerTable = Partial<Record<string, AnyHandler>>;
+type HandlerTable = Readonly<Partial<Record<string, AnyHandler>>>;
+
+const NO_HANDLERS: HandlerTable = Object.freeze({});
 
 /** What the native side gives for the hot path. */
 interface VcpuFunctions {
   /** Makes this vCPU the one that the isolate's `step` runs. */
   readonly select: () => void;
+  /** Runs this vCPU, whichever is selected; the status, with `STATUS_FLAG.LOOK` if something waits for the isolate. */
+  readonly stepAlone: () => number;
   readonly complete: () => number;
   readonly pages: ArrayBuffer;
   readonly controlOffset: number;
@@ -47,6 +51,7 @@ export class Runner {
   readonly registers: RegisterPage;
   readonly exits: ExitSet;
   readonly complete: () => number;
+  readonly stepAlone: () => number;
   /** How the run ended, once it has. */
   result: RunResult | undefined;
   /** The exit that no handler took: the reused object, open for an answer until the next step. */
@@ -66,7 +71,9 @@ export class Runner {
   readonly #select: () => void;
   #exchange: ((request: number) => void) | undefined;
   #vcpu: Vcpu;
-  #handlers: HandlerTable = {};
+  #handlers = NO_HANDLERS;
+  /** Whether a step has the vCPU: it takes all exits, and copies them itself. */
+  #stepping = false;
   #stopRequested = false;
   /** The exit whose handler is being called, or awaited. */
   #current: AnyExit | undefined;
@@ -79,6 +86,7 @@ export class Runner {
     const functions = nativeVcpu.functions() as VcpuFunctions;
     this.#select = functions.select;
     this.complete = functions.complete;
+    this.stepAlone = functions.stepAlone;
     this.view = new RunView(functions.pages, functions.controlOffset);
     this.registers = new RegisterPage(this, hasSyncRegs);
     this.exits = new ExitSet(this);
@@ -96,11 +104,12 @@ export class Runner {
   /** Takes the vCPU for a lane. */
   begin(handlers: AsyncHandlers, allowsPromises: boolean): void {
     if (this.running) throw busy();
-    if (this.native.closed) throw closed();
+    if (this.view.closed) throw closed();
     this.running = true;
     this.result = undefined;
     this.unclaimed = undefined;
     this.#stopRequested = false;
+    this.#stepping = false;
     this.allowsPromises = allowsPromises;
     this.#handlers = handlers as HandlerTable;
     this.registers.beginRun();
@@ -108,13 +117,23 @@ export class Runner {
     this.followRegisters = false;
   }
 
+  /** Takes it for one step, which has no handlers and wants no result but {@link unclaimed}. The vCPU is open and idle. */
+  beginStep(): void {
+    this.running = true;
+    this.result = undefined;
+    this.unclaimed = undefined;
+    this.#stopRequested = false;
+    this.allowsPromises = false;
+    this.#stepping = true;
+  }
+
   /** Gives the vCPU back. */
   finish(): void {
     this.abandonHandler();
-    this.#handlers = {};
-    if (!this.allowsPromises) this.#settleAfterThrow();
+    this.#handlers = NO_HANDLERS;
+    if (this.#afterAccess.length > 0 && !this.allowsPromises) this.#settleAfterThrow();
     this.running = false;
-    if (!this.native.closed) this.registers.endRun();
+    if (!this.view.closed) this.registers.endRun();
   }
 
   /** Waits for the handler no longer: what its Promise becomes must not answer for a later exit. */
@@ -126,7 +145,7 @@ export class Runner {
 
   /** What a handler wrote before it threw takes effect as well. Its error is the one that is reported. */
   #settleAfterThrow(): void {
-    if (this.#afterAccess.length === 0 || this.native.closed) return;
+    if (this.native.closed) return;
     try {
       this.#settle();
     } catch {
@@ -239,6 +258,10 @@ export class Runner {
   // ---- handlers
 
   #handle(kind: string, exit: AnyExit): Outcome {
+    if (this.#stepping) {
+      this.unclaimed = exit;
+      return ENDED;
+    }
     const handler = this.#handlers[kind];
     if (handler === undefined) {
       this.unclaimed = exit;

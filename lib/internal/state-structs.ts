@@ -38,13 +38,13 @@ export function patchState<T>(
     if (fits(layout)) {
       const { runner } = access;
       runner.exchange(request(EXCHANGE.GET_STATE, kind, layout));
-      patch(runner.view.u8, runner.view.exchange);
+      patch(runner.view.data, runner.view.exchange);
       runner.exchange(request(EXCHANGE.SET_STATE, kind, layout));
       return;
     }
     const target = new Uint8Array(layout.size);
     access.native.getState(kind, target);
-    patch(target);
+    patch(new DataView(target.buffer));
     access.native.setState(kind, target);
   });
 }

@@ -4,6 +4,7 @@ import { bytes as checkedBytes } from './bytes.ts';
 import { array, integer, isPlain, object, ownKeys, property, u64, unknownKey } from './check.ts';
 import { invalidArgType, invalidArgValue, outOfRange } from './errors.ts';
 import { bytesAt } from './struct-parts.ts';
+import { StructPatch } from './struct-patch.ts';
 
 /** Integers that a structure can hold, by the kernel's names. */
 export type IntegerType = 'u8' | 'u16' | 'u32' | 'u64' | 'i64';
@@ -34,6 +35,8 @@ export interface StructLayout<T = unknown> {
   readonly fields: readonly StructField[];
   /** Reads it, faster than by its fields. */
   readonly read?: (view: DataView, at: number) => T;
+  /** All fields of a whole value in their order, read faster than one by one; registers have it. */
+  readonly parts?: (value: never) => unknown[];
   /** Never there: it carries the decoded type for the compiler. */
   readonly decoded?: T;
 }
@@ -149,71 +152,43 @@ export function encode<T>(
   bytes: Uint8Array,
   name: string = shortName(layout),
 ): void {
-  const current = viewOf(layout, bytes);
-  const copy = new Uint8Array(layout.size);
-  copy.set(new Uint8Array(current.buffer, current.byteOffset, layout.size));
-  writeStruct(layout, value, { view: new DataView(copy.buffer) }, 0, name);
-  bytes.set(copy);
+  const view = viewOf(layout, bytes);
+  preparePatch(layout, value, name)(view);
 }
 
 /**
  * Checks a change of a structure now, to be made later: by then the caller's object may say something else, or do
  * something when it is read.
  *
- * @returns what makes the change in the structure's bytes, which begin at `from` (0 by default); once
+ * @returns what makes the change in the structure, which begins at `from` of the view (0 by default); once
  * @throws as {@link encode}
  */
 export function preparePatch<T>(
   layout: StructLayout<T>,
   value: Patch<NoInfer<T>>,
   name: string,
-): (bytes: Uint8Array, from?: number) => void {
-  const pool = patchesOf(layout);
-  const patch = pool.pop() ?? newPatch(layout.size);
-  const { values, mask } = patch;
-  try {
-    writeStruct(layout, value, patch, 0, name);
-  } catch (error) {
-    mask.fill(0);
-    pool.push(patch);
-    throw error;
-  }
+): (target: DataView, from?: number) => void {
+  const plan = planOf(layout);
+  const patch = writtenPatch(plan, value, name);
   let used = false;
-  return (bytes, from = 0) => {
+  return (target, from = 0) => {
     if (used) throw new Error('a patch is applied once');
     used = true;
-    for (let at = 0; at < mask.length; at += 1) {
-      if (mask[at] !== 0) bytes[from + at] = values[at]!;
-    }
-    mask.fill(0);
-    pool.push(patch);
+    patch.apply(target, from);
+    plan.spare.push(patch);
   };
 }
 
-interface PatchBytes {
-  readonly values: Uint8Array;
-  readonly mask: Uint8Array;
-  readonly view: DataView;
-  readonly marks: DataView;
-}
-
-/** Patches that were applied, by their layout: to make one is a large part of what a change costs. */
-const patches = new Map<StructLayout, PatchBytes[]>();
-
-function patchesOf(layout: StructLayout): PatchBytes[] {
-  let pool = patches.get(layout);
-  if (pool === undefined) {
-    pool = [];
-    patches.set(layout, pool);
+function writtenPatch(plan: Plan, value: unknown, name: string): StructPatch {
+  const patch = plan.spare.pop() ?? new StructPatch(plan.layout.size);
+  try {
+    writeStruct(plan, value, patch, 0, name);
+  } catch (error) {
+    patch.clear();
+    plan.spare.push(patch);
+    throw error;
   }
-  return pool;
-}
-
-function newPatch(size: number): PatchBytes {
-  const buffer = new ArrayBuffer(size * 2);
-  const values = new Uint8Array(buffer, 0, size);
-  const view = new DataView(buffer, 0, size);
-  return { values, view, mask: new Uint8Array(buffer, size), marks: new DataView(buffer, size) };
+  return patch;
 }
 
 /** Reads a structure at a place of a view. */
@@ -234,89 +209,121 @@ export function encodeArray<T>(
   const elements = array(name, values);
   const count = integer(`${name}.length`, property(name, elements, 'length'), 0, 2 ** 24);
   const bytes = new Uint8Array(count * layout.size);
-  const target = { view: new DataView(bytes.buffer) };
+  const view = new DataView(bytes.buffer);
+  const plan = planOf(layout);
   for (let index = 0; index < count; index += 1) {
-    const path = `${name}[${index}]`;
-    writeStruct(layout, property(name, elements, index), target, index * layout.size, path);
+    const patch = writtenPatch(plan, property(name, elements, index), `${name}[${index}]`);
+    patch.apply(view, index * layout.size);
+    plan.spare.push(patch);
   }
   return bytes;
 }
 
-/** Where a structure is written, and, if somebody asks, which of its bytes were. */
-interface Target {
-  readonly view: DataView;
-  readonly mask?: Uint8Array;
-  /** The mask as numbers of 8 bytes. */
-  readonly marks?: DataView;
+/** One field as writing wants it: all of them of one shape. */
+interface Place {
+  readonly name: string;
+  readonly offset: number;
+  readonly field: StructField;
+  /** One unsigned number of 64 bits: what registers are. */
+  readonly isU64: boolean;
 }
 
-/** Eight bytes that were written. */
-const MARKED = 0x0101_0101_0101_0101n;
+/** What writing a layout needs: made at its first use, since there are only so many layouts. */
+interface Plan {
+  readonly layout: StructLayout;
+  /** In the kernel's order. */
+  readonly places: readonly Place[];
+  readonly byName: ReadonlyMap<string, Place>;
+  /** Patches that were applied: to make one is a large part of what a change costs. */
+  readonly spare: StructPatch[];
+}
 
-type Fields = ReadonlyMap<string, StructField>;
+const plans = new Map<StructLayout, Plan>();
 
-/** The fields of each layout by name: made at its first use, since there are only so many layouts. */
-const fieldsByLayout = new Map<StructLayout, Fields>();
-
-function fieldsOf(layout: StructLayout): Fields {
-  let fields = fieldsByLayout.get(layout);
-  if (fields === undefined) {
-    fields = new Map(layout.fields.map((field) => [field.name, field]));
-    fieldsByLayout.set(layout, fields);
+function planOf(layout: StructLayout): Plan {
+  let plan = plans.get(layout);
+  if (plan === undefined) {
+    const places = layout.fields.map((field): Place => {
+      const { name, offset, type, length } = field;
+      return { name, offset, field, isU64: type === 'u64' && length === undefined };
+    });
+    plan = { layout, places, byName: new Map(places.map((place) => [place.name, place])), spare: [] };
+    plans.set(layout, plan);
   }
-  return fields;
+  return plan;
 }
 
-function writeStruct(layout: StructLayout, value: unknown, target: Target, base: number, path: string): void {
+function writeStruct(plan: Plan, value: unknown, target: StructPatch, base: number, path: string): void {
   const source = object(path, value);
-  const fields = fieldsOf(layout);
+  const { places, byName } = plan;
   const own = ownKeys(path, source);
   // An instance of a class may have its fields as accessors of the class, so all of them are asked for.
   const plain = isPlain(path, source);
+  const parts = plain ? wholeParts(plan, source, own) : undefined;
+  if (parts !== undefined) {
+    for (let index = 0; index < parts.length; index += 1) {
+      writePart(places[index]!, parts[index], target, base, path);
+    }
+    return;
+  }
+  const keys = plain ? own : [...new Set([...own, ...byName.keys()])];
   let empty = true;
-  for (const key of plain ? own : new Set([...own, ...fields.keys()])) {
-    const field = fields.get(key);
-    if (field === undefined) throw unknownKey(path, key, [...fields.keys()]);
+  for (let index = 0; index < keys.length; index += 1) {
+    const key = keys[index]!;
+    // Objects that we gave have the fields in the same order.
+    const guess = places[index];
+    const place = guess !== undefined && guess.name === key ? guess : byName.get(key);
+    if (place === undefined) throw unknownKey(path, key, [...byName.keys()]);
     const part = property(path, source, key);
     if (part === undefined) continue;
     empty = false;
-    const at = base + field.offset;
-    if (field.length !== undefined) {
-      writeArray(field, field.length, part, target, at, `${path}.${key}`);
-    } else if (field.type === 'u64' && typeof part === 'bigint' && part >= 0n && part < U64_LIMIT) {
-      // What registers are, without the words for a mistake.
-      target.view.setBigUint64(at, part, true);
-      target.marks?.setBigUint64(at, MARKED, true);
-    } else {
-      writeOne(field, part, target, at, `${path}.${key}`);
-    }
+    writePart(place, part, target, base, path);
   }
   // `{}` changes nothing and may do so; a Map or an array that would change nothing was meant otherwise.
-  if (empty && !plain) throw invalidArgType(path, `an object with fields of ${layout.name}`, value);
+  if (empty && !plain) throw invalidArgType(path, `an object with fields of ${plan.layout.name}`, value);
 }
 
-function writeArray(
-  field: StructField,
-  length: number,
-  value: unknown,
-  target: Target,
-  at: number,
-  path: string,
-): void {
+/** Writes one field; `undefined` leaves it as it is. */
+function writePart(place: Place, part: unknown, target: StructPatch, base: number, path: string): void {
+  const at = base + place.offset;
+  // Without the words for a mistake.
+  if (place.isU64 && typeof part === 'bigint' && part >= 0n && part < U64_LIMIT) target.setU64(at, part);
+  else if (part !== undefined) writeField(place.field, part, target, at, `${path}.${place.name}`);
+}
+
+/** The parts of a value that has all fields in their order, as those have that we gave. */
+function wholeParts({ layout, places }: Plan, source: object, own: readonly string[]): unknown[] | undefined {
+  if (layout.parts === undefined || own.length !== places.length) return undefined;
+  for (let index = 0; index < own.length; index += 1) {
+    if (own[index] !== places[index]!.name) return undefined;
+  }
+  try {
+    return layout.parts(source as never);
+  } catch {
+    // Read one by one they tell which of them it is.
+    return undefined;
+  }
+}
+
+function writeField(field: StructField, value: unknown, target: StructPatch, at: number, path: string): void {
+  if (field.length === undefined) {
+    writeOne(field, value, target, at, path);
+    return;
+  }
   // A BigUint64Array is as good as an array of bigints.
   const source = ArrayBuffer.isView(value) ? object(path, value) : array(path, value);
   const given = property(path, source, 'length');
-  if (given !== length) throw invalidArgValue(path, value, `must have ${length} elements`);
+  if (given !== field.length) throw invalidArgValue(path, value, `must have ${field.length} elements`);
   const width = widthOf(field);
-  for (let index = 0; index < length; index += 1) {
+  for (let index = 0; index < field.length; index += 1) {
     const here = `${path}[${index}]`;
     writeOne(field, property(path, source, index), target, at + index * width, here);
   }
 }
 
-function writeOne(field: StructField, value: unknown, target: Target, at: number, path: string): void {
+function writeOne(field: StructField, value: unknown, target: StructPatch, at: number, path: string): void {
   if (field.struct !== undefined) {
-    writeStruct(field.struct, value, target, at, path);
+    writeStruct(planOf(field.struct), value, target, at, path);
     return;
   }
   const { view } = target;
@@ -339,10 +346,10 @@ function writeOne(field: StructField, value: unknown, target: Target, at: number
     case 'bytes': {
       const source = checkedBytes(path, value);
       if (source.length !== field.size) throw invalidArgValue(path, value, `must have ${field.size} bytes`);
-      new Uint8Array(view.buffer, view.byteOffset + at, field.size).set(source);
+      new Uint8Array(view.buffer, at, field.size).set(source);
     }
   }
-  target.mask?.fill(1, at, at + widthOf(field));
+  target.wrote(at, widthOf(field));
 }
 
 /** A signed 64-bit value: a bigint, or a number that is exact. */

@@ -3,7 +3,7 @@
  * numbers; registers, MSR contents and guest-virtual addresses are bigints.
  *
  * A handler gets these as one reused object per kind that is valid while the handler runs; `toJSON()` gives a copy
- * to keep. `vcpu.step()` and `vcpu.exits()` give copies.
+ * to keep. `vcpu.step()` and `vcpu.exits()` give fresh objects, which can be kept as they are.
  */
 
 /** `out`, `outs`: the guest writes to a port that no device claims (`KVM_EXIT_IO`). */
@@ -360,5 +360,11 @@ export type HandlerExit<Kind extends ExitKind> = ExitMap[Kind] &
     toJSON(): ExitMap[Kind];
   };
 
-/** An exit as `step()` and `exits()` give it: a copy, answerable until the next step. */
-export type StepExit = { [Kind in ExitKind]: ExitMap[Kind] & Answerable<Kind> }[ExitKind];
+/** An exit as `step()` and `exits()` give it: a fresh object, to keep, and answerable until the next step. */
+export type StepExit = {
+  [Kind in ExitKind]: ExitMap[Kind] &
+    Answerable<Kind> & {
+      /** Its data as a plain object: to spread, to compare, to post to a Worker. */
+      toJSON(): ExitMap[Kind];
+    };
+}[ExitKind];

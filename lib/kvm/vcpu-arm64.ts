@@ -105,7 +105,7 @@ export abstract class VcpuArm64 extends VcpuX86 {
     this.#access.change(() => {
       const target = new Uint8Array(armVcpuEvents.size);
       this.#access.native.getState(VCPU_STATE.events, target);
-      patch(target);
+      patch(new DataView(target.buffer));
       this.#access.native.setState(VCPU_STATE.events, target);
     });
   }

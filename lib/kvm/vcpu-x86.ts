@@ -80,12 +80,8 @@ export abstract class VcpuX86 extends VcpuX86Extended {
     this.#access.checkState();
     // Read and checked here, so that a mistake is reported here and changes nothing.
     const patch = preparePatch(kvmRegs, object('regs', regs) as Patch<Regs>, 'regs');
-    const runner = this.#access.runner;
-    runner.change(() => {
-      runner.registers.load(runner.running);
-      patch(runner.registers.bytes);
-      runner.registers.store(runner.running);
-    });
+    const { runner } = this.#access;
+    runner.change(() => runner.registers.change(patch, runner.running));
   }
 
   /** The special registers (`KVM_GET_SREGS`). @throws `ERR_KVM_BUSY`, `ERR_KVM_CLOSED`, `ERR_KVM_TRANSFERRED` */

@@ -12,8 +12,6 @@ import {
 } from '../internal/check.ts';
 import { enterAdopted } from '../internal/adoption.ts';
 import { BackgroundLane } from '../internal/background.ts';
-import { staleExit } from '../internal/exits/base.ts';
-import { stepExit } from '../internal/exits/set.ts';
 import { KEY } from '../internal/illegal.ts';
 import { Deadline, runSliced, runSync } from '../internal/lanes.ts';
 import { native, type NativeVcpu } from '../internal/native.ts';
@@ -139,8 +137,9 @@ export class Vcpu extends VcpuExtras implements Disposable {
   }
 
   /**
-   * Runs to the next exit that no device claims and gives a copy of it. An exit that wants an answer has `reply()`, good
-   * until the next step. For `timeout`, `kicked` and `device` see {@link StepInterruption}.
+   * Runs to the next exit that no device claims and gives it as a fresh object, which can be kept. An exit that wants an
+   * answer has `reply()`, good until the next step. `toJSON()` gives the data as a plain object. For `timeout`, `kicked`
+   * and `device` see {@link StepInterruption}.
    *
    * @param options - `timeoutMs`: as {@link run} has it.
    * @example
@@ -151,19 +150,9 @@ export class Vcpu extends VcpuExtras implements Disposable {
    * @throws As {@link run}.
    */
   step(options?: { timeoutMs?: number }): StepExit | StepInterruption {
-    const { timeoutMs } = checkOptions('options', options, ['timeoutMs']);
-    const deadline = new Deadline(checkTimeout('options.timeoutMs', timeoutMs));
+    const deadline = options === undefined ? Deadline.never : stepDeadline(options);
     this.#prepare(undefined);
-    const runner = this.#runner;
-    const found = stepOnce(runner, deadline);
-    if (!('exit' in found)) {
-      const { reason, ...rest } = found;
-      return { kind: reason, ...rest } as StepInterruption;
-    }
-    const { sequence } = runner;
-    return stepExit(found.exit, () => {
-      if (runner.sequence !== sequence) throw staleExit();
-    });
+    return stepOnce(this.#runner, deadline);
   }
 
   /**
@@ -263,6 +252,11 @@ export class Vcpu extends VcpuExtras implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function stepDeadline(options: { timeoutMs?: number }): Deadline {
+  const { timeoutMs } = checkOptions('options', options, ['timeoutMs']);
+  return new Deadline(checkTimeout('options.timeoutMs', timeoutMs));
 }
 
 /** Copies the handlers, so that a later change of the object changes nothing; refuses what is no handler. */

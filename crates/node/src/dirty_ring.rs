@@ -1,10 +1,12 @@
 //! Dirty pages of a machine: its log, and its rings.
 
 use crate::error::guarded;
-use crate::raw::lent_words;
+use crate::hot;
+use crate::raw::{raw_function, unknown};
 use crate::vm::NativeVm;
-use napi::bindgen_prelude::{BigUint64ArraySlice, Env, Result, Uint32ArraySlice};
+use napi::bindgen_prelude::{Env, Result, Uint32ArraySlice, Unknown};
 use napi_derive::napi;
+use std::sync::Arc;
 
 /// Lists of pages one after the other: slot, number of pages, pages.
 fn flat(lists: &[(u32, Vec<u32>)]) -> Vec<u32> {
@@ -64,10 +66,11 @@ impl NativeVm {
         self.inner.dirty_log_size(slot) as u32
     }
 
-    /// `KVM_GET_DIRTY_LOG`.
+    /// The hot function that reads a slot's log (`KVM_GET_DIRTY_LOG`) into an array.
     #[napi(catch_unwind)]
-    pub fn dirty_log(&self, env: Env, slot: u32, mut target: BigUint64ArraySlice<'_>) -> Result<()> {
-        guarded(&env, || self.inner.dirty_log_into(slot, lent_words(&mut target)))
+    pub fn dirty_log_function(&self, env: Env) -> Result<Unknown<'static>> {
+        let function = guarded(&env, || raw_function(&env, hot::dirty_log, Arc::clone(&self.inner)))?;
+        Ok(unknown(&env, function))
     }
 
     /// `KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2`.

@@ -3,7 +3,7 @@
 
 use crate::error::{panicked, throw};
 use crate::isolate::{port, run_status};
-use crate::raw::{callback_data, callback_number, callback_owner, number, raw_function, set};
+use crate::raw::{callback_data, callback_number, callback_owner, callback_words, number, raw_function, set};
 use napi::bindgen_prelude::{Env, Object, Result};
 use napi::sys;
 use napi_derive::napi;
@@ -12,7 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vmhatch_vmm::{BackgroundRun, Error, IsolatePort, Resume, StatsBuffer, Status, VcpuCore};
+use vmhatch_vmm::{
+    BackgroundRun, Error, ErrorCode, IsolatePort, Resume, StatsBuffer, Status, VcpuCore, VmCore, flag,
+};
 
 /// How long an isolate that has just served a vCPU looks for the next one before it goes back to its
 /// event loop.
@@ -48,6 +50,23 @@ pub unsafe extern "C" fn step(env: sys::napi_env, _: sys::napi_callback_info) ->
     number(env, catch_unwind(AssertUnwindSafe(run)).unwrap_or(Status::Failed as u32))
 }
 
+/// A vCPU and the isolate that runs it step by step.
+pub struct Stepper {
+    /// The vCPU.
+    pub vcpu: Arc<VcpuCore>,
+    /// The isolate.
+    pub port: Arc<IsolatePort>,
+}
+
+/// Runs its vCPU, whichever is selected, until JavaScript has something to do; the status, which says as well whether
+/// something waits for the isolate. One call for what otherwise takes four, for those who make them for each exit.
+pub unsafe extern "C" fn step_alone(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: made by `raw_function` with a Stepper.
+    let stepper = unsafe { callback_data::<Stepper>(env, info) };
+    let run = || stepper.vcpu.step() | if stepper.port.is_pending() { flag::LOOK } else { 0 };
+    number(env, catch_unwind(AssertUnwindSafe(run)).unwrap_or(Status::Failed as u32))
+}
+
 /// Finishes the open access; the status.
 pub unsafe extern "C" fn complete(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: made by `raw_function` with a VcpuCore.
@@ -61,6 +80,21 @@ pub unsafe extern "C" fn exchange(env: sys::napi_env, info: sys::napi_callback_i
     // SAFETY: made by `raw_function` with a VcpuCore.
     let (vcpu, request) = unsafe { callback_number::<VcpuCore>(env, info) };
     let result = catch_unwind(AssertUnwindSafe(|| vcpu.exchange(request)));
+    if let Err(error) = result.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+        throw(&Env::from_raw(env), &error);
+    }
+    null_mut()
+}
+
+/// Reads a slot's dirty log into the array that is given.
+pub unsafe extern "C" fn dirty_log(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: made by `raw_function` with a VmCore; the words are gone when this returns.
+    let (vm, slot, words) = unsafe { callback_words::<VmCore>(env, info) };
+    let read = || match words {
+        Some(words) => vm.dirty_log_into(slot, words),
+        None => Err(Error::new(ErrorCode::Internal, "the log goes into an array of 64-bit words")),
+    };
+    let result = catch_unwind(AssertUnwindSafe(read));
     if let Err(error) = result.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         throw(&Env::from_raw(env), &error);
     }

@@ -161,6 +161,46 @@ pub unsafe fn callback_number<'a, T>(env: sys::napi_env, info: sys::napi_callbac
     }
 }
 
+/// The data pointer of a raw function that is being called, the number that it was given first, and the words of the
+/// `BigUint64Array` that it was given second, to fill.
+///
+/// # Safety
+///
+/// Only from within a callback made by [`raw_function`] with the same `T`; the words are used during the call only.
+#[inline]
+pub unsafe fn callback_words<'a, T>(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+) -> (&'a T, u32, Option<&'a mut [u64]>) {
+    let (mut data, mut values, mut count, mut number) = (null_mut(), [null_mut(); 2], 2, 0);
+    let (mut kind, mut length, mut address) = (0, 0, null_mut());
+    // SAFETY: the callback's own arguments, of which two are asked for; missing ones are given as undefined, which is
+    // neither a number nor an array. The out pointers are locals.
+    let (data, status) = unsafe {
+        sys::napi_get_cb_info(env, info, &mut count, values.as_mut_ptr(), null_mut(), &mut data);
+        sys::napi_get_value_uint32(env, values[0], &mut number);
+        let status = sys::napi_get_typedarray_info(
+            env,
+            values[1],
+            &mut kind,
+            &mut length,
+            &mut address,
+            null_mut(),
+            null_mut(),
+        );
+        (&*data.cast::<T>(), status)
+    };
+    let words: *mut u64 = address.cast();
+    if status != sys::Status::napi_ok || kind != sys::TypedarrayType::biguint64_array || !words.is_aligned() {
+        return (data, number, None);
+    }
+    if length == 0 {
+        return (data, number, Some(&mut []));
+    }
+    // SAFETY: as in `lent_bytes`; the array has so many words there, which are aligned.
+    (data, number, Some(unsafe { std::slice::from_raw_parts_mut(words, length) }))
+}
+
 /// A share of the data of a raw function that is being called.
 ///
 /// # Safety

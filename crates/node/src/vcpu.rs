@@ -28,21 +28,24 @@ impl NativeVcpu {
 
 #[napi]
 impl NativeVcpu {
-    /// The hot functions `select` and `complete`, and `pages`: the ArrayBuffer shared with the run loop.
+    /// The hot functions `select`, `stepAlone` and `complete`, and `pages`: the ArrayBuffer shared with the run loop.
     #[napi(catch_unwind)]
     pub fn functions(&self, env: Env) -> Result<Object<'static>> {
         let make = || -> std::result::Result<_, Error> {
             let select = raw_function(&env, hot::select, Arc::clone(&self.inner))?;
+            let stepper = hot::Stepper { vcpu: Arc::clone(&self.inner), port: port()? };
+            let step_alone = raw_function(&env, hot::step_alone, Arc::new(stepper))?;
             let complete = raw_function(&env, hot::complete, Arc::clone(&self.inner))?;
             let pages = &self.inner.pages;
             let exposure = Arc::new(pages.expose()?);
             let buffer = external_buffer(&env, pages.as_ptr(), pages.length(), Arc::clone(&exposure))?;
             self.exposure.replace(Some(exposure));
-            Ok((select, complete, buffer))
+            Ok((select, step_alone, complete, buffer))
         };
-        let (select, complete, buffer) = make().map_err(|error| throw(&env, &error))?;
+        let (select, step_alone, complete, buffer) = make().map_err(|error| throw(&env, &error))?;
         let mut functions = Object::new(&env)?;
         set(&mut functions, &env, "select", select)?;
+        set(&mut functions, &env, "stepAlone", step_alone)?;
         set(&mut functions, &env, "complete", complete)?;
         set(&mut functions, &env, "pages", buffer)?;
         functions.set_named_property("controlOffset", self.inner.pages.control_offset() as u32)?;

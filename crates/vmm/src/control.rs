@@ -48,6 +48,8 @@ pub enum Status {
 pub mod flag {
     /// `posted_count` posted writes wait in the posted page.
     pub const POSTED: u32 = 0x100;
+    /// Something waits for the isolate. Only the call that steps one vCPU says so.
+    pub const LOOK: u32 = 0x200;
 }
 
 /// The bytes of a cache line on the processors that KVM runs on.

@@ -1,7 +1,7 @@
 /** The reused exit objects of one vCPU, and the copies made of them. */
 import { EXIT_REASONS } from '../../generated/exit-reasons.ts';
 import { RUN } from '../../generated/run-page.ts';
-import type { Exit, HandlerExit, StepExit } from '../../kvm/exits.ts';
+import type { Exit } from '../../kvm/exits.ts';
 import { IoIn, IoOut, MmioRead, MmioWrite } from './access.ts';
 import type { ExitOwner } from './base.ts';
 import { OtherExit } from './other.ts';
@@ -97,28 +97,4 @@ export type AnyExit = IoOut | IoIn | MmioRead | MmioWrite | OtherExit;
 /** A copy of an exit that can be kept. */
 export function copyExit(exit: AnyExit): Exit {
   return exit.toJSON() as Exit;
-}
-
-/** A copy of an exit that can be answered as long as `isCurrent` says so. */
-export function stepExit(exit: AnyExit, checkCurrent: () => void): StepExit {
-  const copy = copyExit(exit);
-  const define = (name: string, value: (...args: never[]) => void): void => {
-    // Not enumerable: the copy prints and compares as the data that it is.
-    Object.defineProperty(copy, name, { value, enumerable: false });
-  };
-  if ('reply' in exit && exit.reply !== undefined) {
-    const answer = exit as HandlerExit<'ioIn'>;
-    define('reply', (value: number) => {
-      checkCurrent();
-      answer.reply(value);
-    });
-  }
-  if ('fail' in exit && exit.fail !== undefined) {
-    const failing = exit as unknown as HandlerExit<'x86Rdmsr'>;
-    define('fail', () => {
-      checkCurrent();
-      failing.fail();
-    });
-  }
-  return copy as StepExit;
 }

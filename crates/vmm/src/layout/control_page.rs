@@ -75,4 +75,4 @@ statuses! {
 }
 
 /// The bits that a status can carry.
-pub const STATUS_FLAGS: &[(&str, u32)] = &[("POSTED", flag::POSTED)];
+pub const STATUS_FLAGS: &[(&str, u32)] = &[("POSTED", flag::POSTED), ("LOOK", flag::LOOK)];

@@ -92,7 +92,7 @@ impl DirtyRing {
             };
             take(slot, offset);
             flags.store(RESET, Ordering::Release);
-            self.next = (self.next + 1) % self.entries;
+            self.next = if self.next + 1 == self.entries { 0 } else { self.next + 1 };
         }
         self.entries
     }

@@ -47,28 +47,34 @@ impl VcpuCore {
         let unknown = || Error::new(ErrorCode::Internal, "no such exchange of state");
         let wanted = Exchange::ALL.iter().find(|(_, one)| *one as u32 == request & 0xff);
         let (_, wanted) = wanted.ok_or_else(unknown)?;
-        let mut buffer = [0; EXCHANGE_SIZE];
-        let bytes = buffer.get_mut(..(request >> 16) as usize).ok_or_else(unknown)?;
+        let size = (request >> 16) as usize;
         let state = || VcpuState::from_number(request >> 8 & 0xff).ok_or_else(unknown);
         let at = self.pages.control_offset() + EXCHANGE_OFFSET;
         match wanted {
+            // What is in the page already needs no other buffer.
+            Exchange::LoadRegs => self.load_regs(),
+            Exchange::StoreRegs => self.store_regs(),
             Exchange::GetState => {
+                let mut buffer = [0; EXCHANGE_SIZE];
+                let bytes = buffer.get_mut(..size).ok_or_else(unknown)?;
                 self.get_state(state()?, bytes)?;
                 self.pages.copy_in(at, bytes);
                 Ok(())
             }
             Exchange::SetState => {
+                let mut buffer = [0; EXCHANGE_SIZE];
+                let bytes = buffer.get_mut(..size).ok_or_else(unknown)?;
                 self.pages.copy_out(at, bytes);
                 self.set_state(state()?, bytes)
             }
             Exchange::GetMsrs => {
+                let mut buffer = [0; EXCHANGE_SIZE];
+                let bytes = buffer.get_mut(..size).ok_or_else(unknown)?;
                 self.pages.copy_out(at, bytes);
                 self.get_msrs_into(bytes)?;
                 self.pages.copy_in(at, bytes);
                 Ok(())
             }
-            Exchange::LoadRegs => self.load_regs(),
-            Exchange::StoreRegs => self.store_regs(),
         }
     }
 
@@ -81,13 +87,6 @@ impl VcpuCore {
     fn get_msrs_into(&self, bytes: &mut [u8]) -> Result<(), Error> {
         let entries = crate::wire::parse_msrs(bytes)?;
         crate::wire::copy_msrs(&self.fill_msrs(&entries)?, bytes)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn store_regs(&self) -> Result<(), Error> {
-        let mut regs = [0; size_of::<kvm_bindings::kvm_regs>()];
-        self.pages.copy_out(std::mem::offset_of!(kvm_bindings::kvm_run, s), &mut regs);
-        self.set_state(VcpuState::Regs, &regs)
     }
 
     #[cfg(target_arch = "aarch64")]

@@ -9,7 +9,8 @@ use crate::vcpu::VcpuCore;
 use crate::{Error, ErrorCode};
 use kvm_bindings::{
     CpuId, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_MAX_CPUID_ENTRIES, Msrs,
-    kvm_cpuid_entry2, kvm_guest_debug, kvm_guest_debug_arch, kvm_lapic_state, kvm_msr_entry, kvm_sregs,
+    kvm_cpuid_entry2, kvm_guest_debug, kvm_guest_debug_arch, kvm_lapic_state, kvm_msr_entry, kvm_regs,
+    kvm_sregs,
 };
 use zerocopy::IntoBytes;
 
@@ -88,6 +89,19 @@ impl VcpuCore {
         self.with(|fd| {
             self.pages.store(SYNC_REGS, fd.get_regs().ioctl("KVM_GET_REGS")?.as_bytes());
             Ok(())
+        })
+    }
+
+    /// `KVM_SET_REGS` from there.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_state`](Self::get_state).
+    pub(crate) fn store_regs(&self) -> Result<(), Error> {
+        self.with(|fd| {
+            let mut regs = kvm_regs::default();
+            self.pages.load(SYNC_REGS, regs.as_mut_bytes());
+            fd.set_regs(&regs).ioctl("KVM_SET_REGS")
         })
     }
 
