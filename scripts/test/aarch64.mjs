@@ -91,6 +91,8 @@ async function runSessions(report, addon) {
   const part = (files) => compiledNames(suite.filter((path) => files.test(path)));
   const short = suite.filter((path) => !sveFiles.test(path) && !machineFiles.test(path));
   const shared = found(commonFiles);
+  // A file that was renamed would be missed by nobody.
+  if (shared.length !== common.length) report.fail('scripts/test/aarch64.mjs lists a file that is not there');
   const files = compiledNames([...short, ...shared.filter((path) => !packageFiles.test(path))]);
   const ofPackage = compiledNames(shared.filter((path) => packageFiles.test(path)));
   const bundles = [
