@@ -132,7 +132,10 @@ test("the README's latency table is made of a report's rows", (t) => {
   const words = { goalTitle, laneTitle, formatNs, formatValue };
   const text = renderLatency(sampleReport(), words);
   t.regex(text, /^Measured with vmhatch \S+ on KVM amd inside a virtual machine/);
-  t.regex(text, /^\| P1 +\| exit handled by a JavaScript device, or given by step\(\) +\| .* ≤ 1.05 +\| adds more than 100 ns/m);
+  t.regex(
+    text,
+    /^\| P1 +\| exit handled by a JavaScript device, or given by step\(\) +\| .* ≤ 1.05 +\| adds more than 100 ns/m,
+  );
   t.regex(renderLatency(sampleReport(1), words), /^\| P1 .* ≤ 1.05 +\| holds/m);
   t.regex(renderLatency(sampleReport(1.5), words), /does not hold/);
   t.throws(() => renderLatency({ ...sampleReport(), valid: false }, words), { message: /void/ });

@@ -4,7 +4,7 @@
  */
 import type { Device } from '../devices/device.ts';
 import { isThenable, readDevice, writeDevice } from './device-access.ts';
-import { NOBODY, isolateFunctions, native, setWakeHandler, type NativeAccess } from './native.ts';
+import { NOBODY, isolateFunctions, native, setLoadHandler, type NativeAccess } from './native.ts';
 
 /** A run on the background lane that wants its handlers. */
 export interface BackgroundServer {
@@ -20,17 +20,29 @@ export interface Listener {
 /** How long guests may be served before the event loop gets its turn. */
 const SERVE_MS = 2;
 
-const devices: (Device | undefined)[] = [];
-const freeRoutes: number[] = [];
-const listeners = new Set<Listener>();
-const servers = new Map<number, BackgroundServer>();
-let held = 0;
+/** What there is one of in an isolate, whatever number of copies this module has there. */
+class State {
+  readonly devices: (Device | undefined)[] = [];
+  readonly freeRoutes: number[] = [];
+  readonly listeners = new Set<Listener>();
+  readonly servers = new Map<number, BackgroundServer>();
+  /** How many runs keep the event loop alive. */
+  held = 0;
+}
 
-setWakeHandler(wake);
+let state = new State();
+// A variable of its own: this one is looked into at each exit to a device.
+let { devices } = state;
+
+setLoadHandler<State>((shared) => {
+  state = shared.state ??= state;
+  devices = state.devices;
+  shared.wake = wake;
+});
 
 /** Enters a device and returns its route. */
 export function addDevice(device: Device): number {
-  const route = freeRoutes.pop() ?? devices.length;
+  const route = state.freeRoutes.pop() ?? devices.length;
   devices[route] = device;
   return route;
 }
@@ -46,29 +58,29 @@ export function deviceAt(route: number): Device | undefined {
 }
 
 export function addListener(listener: Listener): void {
-  listeners.add(listener);
+  state.listeners.add(listener);
 }
 
 export function removeListener(listener: Listener): void {
-  listeners.delete(listener);
+  state.listeners.delete(listener);
 }
 
 /** Enters a background run; the event loop stays alive while there is one that is not unreferenced. */
 export function addServer(number: number, server: BackgroundServer): void {
-  servers.set(number, server);
+  state.servers.set(number, server);
 }
 
 export function removeServer(number: number): void {
-  servers.delete(number);
+  state.servers.delete(number);
 }
 
 /** Keeps the event loop alive, until {@link releaseLoop}. */
 export function holdLoop(): void {
-  if (held++ === 0) native().holdLoop(true);
+  if (state.held++ === 0) native().holdLoop(true);
 }
 
 export function releaseLoop(): void {
-  if (--held === 0) native().holdLoop(false);
+  if (--state.held === 0) native().holdLoop(false);
 }
 
 /** Whether the last look left something, or a listener or device of somebody's threw in it. */
@@ -96,9 +108,9 @@ function lookAtAll(until: number): boolean {
   // Devices that were detached, and those of machines that are gone.
   for (const route of native().beginLook() ?? []) {
     forgetDevice(route);
-    freeRoutes.push(route);
+    state.freeRoutes.push(route);
   }
-  for (const listener of listeners) listener.drain();
+  for (const listener of state.listeners) listener.drain();
   for (let access = native().nextAccess(); access !== null; access = native().nextAccess()) {
     serveAccess(access);
     if (performance.now() > until) return false;
@@ -161,11 +173,11 @@ function wakeLater(): void {
 
 /** Runs that keep no process alive do not do so by their wake-ups either. */
 function unlessHeld(soon: NodeJS.Immediate): void {
-  if (held === 0) soon.unref();
+  if (state.held === 0) soon.unref();
 }
 
 function serveReady(ready: number): void {
-  servers.get(ready >>> 12)?.serve(ready & 0xfff);
+  state.servers.get(ready >>> 12)?.serve(ready & 0xfff);
 }
 
 function serveAccess(access: NativeAccess): void {

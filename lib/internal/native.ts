@@ -41,13 +41,24 @@ export interface IsolateFunctions {
 /** What {@link IsolateFunctions.nextReady} returns when no vCPU waits. */
 export const NOBODY = 0xffff_ffff;
 
+/**
+ * What all copies of this package's JavaScript share in an isolate, though each has classes and modules of its own: a
+ * test runner that loads modules anew for each file makes several, of the one addon. The copy that was loaded last is the one
+ * in use: it makes the errors, and looks at what waits for any of them.
+ */
+export interface Shared<State> {
+  makeError: (...args: unknown[]) => unknown;
+  wake: () => void;
+  state?: State;
+}
+
 let addon: Native | undefined;
 let functions: IsolateFunctions | undefined;
-let onWake: (() => void) | undefined;
+let onLoad: ((shared: Shared<unknown>) => void) | undefined;
 
-/** Says who looks at what waits for this isolate: set once, by isolate.ts. */
-export function setWakeHandler(handler: () => void): void {
-  onWake = handler;
+/** Says who keeps the isolate's state, and looks at what waits for it: set once, by isolate.ts. */
+export function setLoadHandler<State>(handler: (shared: Shared<State>) => void): void {
+  onLoad = handler as (shared: Shared<unknown>) => void;
 }
 
 /** The addon, loaded and made ready in this isolate. */
@@ -68,7 +79,12 @@ function load(): Native {
   } catch (cause) {
     throw new KvmError('ERR_KVM_PLATFORM', platformMessage(), { cause });
   }
-  loaded.init(makeNativeError as (...args: unknown[]) => unknown, () => onWake?.());
+  const shared = loaded.init(
+    (...args: unknown[]) => shared.makeError(...args),
+    () => shared.wake(),
+  ) as Shared<unknown>;
+  shared.makeError = makeNativeError as (...args: unknown[]) => unknown;
+  onLoad?.(shared);
   // Once the main thread exits, no vCPU may enter its guest again: a thread in KVM_RUN would hold up the end.
   // A Worker needs nothing here; the addon has a cleanup hook for it.
   if (isMainThread) process.on('exit', () => loaded.shutDown());

@@ -2,7 +2,7 @@
 
 use crate::error::guarded;
 use crate::raw::detach_buffer;
-use napi::bindgen_prelude::{Env, Function, JsValue, Result, Unknown};
+use napi::bindgen_prelude::{Env, Function, JsValue, Object, Result, Unknown};
 use napi::sys;
 use napi_derive::napi;
 use std::cell::RefCell;
@@ -14,6 +14,8 @@ use vmhatch_vmm::{BackgroundRun, Error, ErrorCode, IsolatePort};
 struct Isolate {
     port: Arc<IsolatePort>,
     error_maker: sys::napi_ref,
+    /// An object of JavaScript's own.
+    shared: sys::napi_ref,
     wake: sys::napi_threadsafe_function,
     /// The background runs that this isolate serves, by the vCPU's registry number.
     runs: HashMap<u32, Arc<BackgroundRun>>,
@@ -61,11 +63,15 @@ pub fn run_status(number: u32) -> Option<u32> {
 }
 
 /// Makes the addon ready in this isolate. `makeError` builds a `KvmError`; `onWake` is called on the event
-/// loop when another thread has something for this isolate.
+/// loop when another thread has something for this isolate. Both are those of the first call; what comes back is an
+/// object that all calls share, for JavaScript that is loaded several times in one isolate.
 #[napi(catch_unwind)]
-pub fn init(env: Env, make_error: Function<'_>, on_wake: Function<'_>) -> Result<()> {
-    if ISOLATE.with_borrow(Option::is_some) {
-        return Ok(());
+pub fn init(env: Env, make_error: Function<'_>, on_wake: Function<'_>) -> Result<Object<'static>> {
+    if let Some(shared) = ISOLATE.with_borrow(|isolate| isolate.as_ref().map(|isolate| isolate.shared)) {
+        let mut object = null_mut();
+        // SAFETY: the reference was made in this isolate and lives as long as it does.
+        unsafe { sys::napi_get_reference_value(env.raw(), shared, &mut object) };
+        return Ok(Object::from_raw(env.raw(), object));
     }
     let failed = |what: &str| Error::new(ErrorCode::Internal, format!("{what} failed"));
     guarded(&env, || {
@@ -76,6 +82,14 @@ pub fn init(env: Env, make_error: Function<'_>, on_wake: Function<'_>) -> Result
             != sys::Status::napi_ok
         {
             return Err(failed("napi_create_reference"));
+        }
+        let (mut object, mut shared) = (null_mut(), null_mut());
+        // SAFETY: as above.
+        unsafe { sys::napi_create_object(raw, &mut object) };
+        // SAFETY: as above; without an object the call fails.
+        let made = unsafe { sys::napi_create_reference(raw, object, 1, &mut shared) };
+        if made != sys::Status::napi_ok {
+            return Err(failed("napi_create_object"));
         }
         let mut name = null_mut();
         // SAFETY: as above; the name is a constant.
@@ -117,8 +131,8 @@ pub fn init(env: Env, make_error: Function<'_>, on_wake: Function<'_>) -> Result
         // Hooks run last in, first out: this one runs before Node's own for the thread-safe function.
         // SAFETY: the hook takes no argument and runs on this thread.
         unsafe { sys::napi_add_env_cleanup_hook(raw, Some(on_exit), null_mut()) };
-        ISOLATE.set(Some(Isolate { port, error_maker, wake, runs: HashMap::new() }));
-        Ok(())
+        ISOLATE.set(Some(Isolate { port, error_maker, shared, wake, runs: HashMap::new() }));
+        Ok(Object::from_raw(raw, object))
     })
 }
 
