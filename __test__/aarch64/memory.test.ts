@@ -56,7 +56,9 @@ test('a machine has as many bits of address as its type says, up to what the hos
     t.log('skipped: the host has 40 bits only');
     return;
   }
-  for (const bits of new Set([32, 36, 40, limit])) {
+  // QEMU (7.2) translates no address of a machine with 52 bits where pages have 16 KiB: that table's first level it refuses.
+  const runs = (bits: number) => bits < 52 || PAGE !== 0x4000 || process.env['VMHATCH_EMULATED_HOST'] !== '1';
+  for (const bits of new Set([32, 36, 40, Math.min(limit, 51), limit])) {
     const vm = kvm.createVm({ type: bits });
     t.teardown(() => vm.close());
     vm.memory.map({ guestAddress: 2 ** bits - PAGE, size: PAGE });
@@ -64,11 +66,12 @@ test('a machine has as many bits of address as its type says, up to what the hos
     // No machine has more than 52 bits: that is known without asking KVM.
     if (bits === 52) t.throws(beyond, { code: 'ERR_OUT_OF_RANGE' });
     else t.is(t.throws<KvmError>(beyond, { instanceOf: KvmError })?.syscall, 'KVM_SET_USER_MEMORY_REGION');
+    if (!runs(bits)) continue;
     const vcpu = vm.createVcpu();
     const place = 2 ** bits - PAGE;
     writeCode(vm, place, findArmGuest('hypercall').bytes);
     initArm(vcpu, [], { pc: place, x0: 0x8400_0000 });
-    t.is(exitOf(vcpu.run(), 'mmioWrite').address, OUTPUT, `${bits} bits`);
+    t.is(exitOf(vcpu.run({}, { timeoutMs: 20_000 }), 'mmioWrite').address, OUTPUT, `${bits} bits`);
   }
 });
 

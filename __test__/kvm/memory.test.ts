@@ -169,7 +169,10 @@ test('a slot that the host does not have is ERR_KVM_NO_SLOTS', (t) => {
 test('addresses, sizes and options are checked', (t) => {
   const { memory } = makeVm(t);
   const map = (options: object) => () => memory.map(options as never);
-  t.throws(map({ guestAddress: 1, size: PAGE }), { code: 'ERR_INVALID_ARG_VALUE', message: new RegExp(`${PAGE}`) });
+  t.throws(map({ guestAddress: 1, size: PAGE }), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: new RegExp(`${PAGE}`),
+  });
   t.throws(map({ guestAddress: 0, size: 1 }), { code: 'ERR_INVALID_ARG_VALUE' });
   t.throws(map({ guestAddress: 0, size: 0 }), { code: 'ERR_OUT_OF_RANGE' });
   t.throws(map({ guestAddress: -PAGE, size: PAGE }), { code: 'ERR_OUT_OF_RANGE' });

@@ -119,7 +119,11 @@ export class World {
     this.#irqChip = irqChip;
     if (irqChip) makeInterruptControllers(this.vm, true);
     this.region = this.vm.memory.map({ guestAddress: 0, size: RAM, logDirtyPages: true });
-    this.spareRegion = this.vm.memory.map({ guestAddress: 0x10_0000, size: wholePages(0x2000), backing: 'memfd' });
+    this.spareRegion = this.vm.memory.map({
+      guestAddress: 0x10_0000,
+      size: wholePages(0x2000),
+      backing: 'memfd',
+    });
     loadGuest(this.vm);
     this.vcpu = this.vm.createVcpu();
     enterGuest(this.vcpu);
