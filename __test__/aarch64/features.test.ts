@@ -3,7 +3,7 @@ import test, { type ExecutionContext } from 'ava';
 import { ArmSystemRegister, ArmVcpuFeature, Cap, armSystemRegister, type KvmError } from '../../index.ts';
 import { makeGic } from '../helpers/arm-gic.ts';
 import { OUTPUT, bootArm, exceptionIn, initArm, u32Bytes, writeCode, writesOf } from '../helpers/arm.ts';
-import { exitOf, makeVm, openKvm } from '../helpers/machine.ts';
+import { RAM_SIZE, exitOf, makeVm, openKvm } from '../helpers/machine.ts';
 
 const EPERM = 1;
 const ENXIO = 6;
@@ -257,7 +257,7 @@ test('a processor can be 32-bit where the host’s can', (t) => {
     t.log('skipped: the host lacks KVM_CAP_ARM_EL1_32BIT: its refusal was tested');
     return;
   }
-  vm.memory.map({ guestAddress: 0, size: 0x8000 });
+  vm.memory.map({ guestAddress: 0, size: RAM_SIZE });
   // mov r1, #0x10000; mov r0, #0x41; strb r0, [r1]
   writeCode(vm, 0x1000, new Uint8Array(Uint32Array.of(0xe3a0_1801, 0xe3a0_0041, 0xe5c1_0000).buffer));
   initArm(vcpu, [ArmVcpuFeature.el1Bits32], { pc: 0x1000 });

@@ -2,14 +2,13 @@ import test from 'ava';
 
 import { ArmSystemRegister, KvmError } from '../../index.ts';
 import { OUTPUT, armGuest, bootArm, findArmGuest, initArm, writeCode } from '../helpers/arm.ts';
-import { exitOf, makeVm, openKvm } from '../helpers/machine.ts';
-
-const PAGE = 0x1000;
+import { RAM_SIZE, exitOf, makeVm, openKvm } from '../helpers/machine.ts';
+import { PAGE } from '../helpers/page.ts';
 
 test('a guest lives far up in the addresses', (t) => {
   const vm = makeVm(t);
   const high = 0xf0_0000_0000; // 40 bits, which is what a machine of type 0 has
-  vm.memory.map({ guestAddress: high, size: 0x8000 });
+  vm.memory.map({ guestAddress: high, size: RAM_SIZE });
   const { bytes } = findArmGuest('hypercall');
   writeCode(vm, high, bytes);
   const vcpu = vm.createVcpu();
@@ -19,7 +18,7 @@ test('a guest lives far up in the addresses', (t) => {
 
 test('huge pages are asked for, and the guest runs in them', (t) => {
   const MIB2 = 2 ** 21;
-  const { vm, vcpu } = bootArm(t, 'dirty-one-page');
+  const { vm, vcpu } = bootArm(t, 'dirty-one-page', { regs: { x3: 0x5000 } });
   vm.memory.map({ guestAddress: MIB2, size: 2 * MIB2, hugePages: true });
   vm.memory.fill(MIB2, 2 * MIB2, 0x11);
   writeCode(vm, MIB2, findArmGuest('dirty-one-page').bytes);
@@ -57,19 +56,22 @@ test('a machine has as many bits of address as its type says, up to what the hos
     t.log('skipped: the host has 40 bits only');
     return;
   }
-  for (const bits of new Set([32, 36, 40, limit])) {
+  // QEMU (7.2) translates no address of a machine with 52 bits where pages have 16 KiB: that table's first level it refuses.
+  const runs = (bits: number) => bits < 52 || PAGE !== 0x4000 || process.env['VMHATCH_EMULATED_HOST'] !== '1';
+  for (const bits of new Set([32, 36, 40, Math.min(limit, 51), limit])) {
     const vm = kvm.createVm({ type: bits });
     t.teardown(() => vm.close());
     vm.memory.map({ guestAddress: 2 ** bits - PAGE, size: PAGE });
-    const error = t.throws<KvmError>(() => vm.memory.map({ guestAddress: 2 ** bits, size: PAGE }), {
-      instanceOf: KvmError,
-    });
-    t.is(error?.syscall, 'KVM_SET_USER_MEMORY_REGION');
+    const beyond = () => vm.memory.map({ guestAddress: 2 ** bits, size: PAGE });
+    // No machine has more than 52 bits: that is known without asking KVM.
+    if (bits === 52) t.throws(beyond, { code: 'ERR_OUT_OF_RANGE' });
+    else t.is(t.throws<KvmError>(beyond, { instanceOf: KvmError })?.syscall, 'KVM_SET_USER_MEMORY_REGION');
+    if (!runs(bits)) continue;
     const vcpu = vm.createVcpu();
     const place = 2 ** bits - PAGE;
     writeCode(vm, place, findArmGuest('hypercall').bytes);
     initArm(vcpu, [], { pc: place, x0: 0x8400_0000 });
-    t.is(exitOf(vcpu.run(), 'mmioWrite').address, OUTPUT, `${bits} bits`);
+    t.is(exitOf(vcpu.run({}, { timeoutMs: 20_000 }), 'mmioWrite').address, OUTPUT, `${bits} bits`);
   }
 });
 

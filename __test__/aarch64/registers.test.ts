@@ -8,7 +8,7 @@ import {
   armSystemRegister,
   type ArmRegisterName,
 } from '../../index.ts';
-import { bootArm } from '../helpers/arm.ts';
+import { bootArm, initArm } from '../helpers/arm.ts';
 import { makeVm } from '../helpers/machine.ts';
 
 const ALL_ONES = 2n ** 64n - 1n;
@@ -103,12 +103,22 @@ test('values that no register takes are argument errors, and change nothing', (t
 /** Reads of these change what is read: counters. */
 const COUNTERS = new Set<bigint>([ArmSystemRegister.CNTVCT_EL0, armSystemRegister(3, 3, 14, 0, 1)]);
 
+/**
+ * Those of the PMU that read as another one does, by which it is set: PMCNTENSET_EL0, PMOVSSET_EL0, PMINTENSET_EL1. Some
+ * kernels (6.12, not 6.1) do to them what a guest does: they clear what is written, here all that is set.
+ */
+const CLEARING = new Map<bigint, bigint>([
+  [armSystemRegister(3, 3, 9, 12, 2), armSystemRegister(3, 3, 9, 12, 1)],
+  [armSystemRegister(3, 3, 9, 12, 3), armSystemRegister(3, 3, 9, 14, 3)],
+  [armSystemRegister(3, 0, 9, 14, 2), armSystemRegister(3, 0, 9, 14, 1)],
+]);
+
 test('the list of registers is all of the state: what can be read is read, and set again unchanged', (t) => {
-  const { vm, vcpu } = bootArm(t, 'spin');
-  const features: number[] = [ArmVcpuFeature.psci02];
-  if (vm.checkExtension(Cap.ArmPmuV3)) features.push(ArmVcpuFeature.pmuV3);
+  const { vcpu } = bootArm(t, 'spin');
+  // In a machine of its own: newer kernels want the same features of all vCPUs of a machine.
+  const vm = makeVm(t);
   const other = vm.createVcpu();
-  other.vcpuInit({ target: vm.getPreferredTarget().target, features });
+  initArm(other, vm.checkExtension(Cap.ArmPmuV3) ? [ArmVcpuFeature.pmuV3] : []);
   const ids = other.getRegList();
   t.true(ids.length > 200);
   t.is(new Set(ids).size, ids.length);
@@ -131,7 +141,13 @@ test('the list of registers is all of the state: what can be read is read, and s
       readOnly.push(name);
       continue;
     }
-    if (!COUNTERS.has(id)) t.is(other.getOneReg(id), value, name);
+    if (COUNTERS.has(id)) continue;
+    const set = CLEARING.get(id);
+    if (set !== undefined && other.getOneReg(id) !== value) {
+      t.is(other.getOneReg(id), 0n, name);
+      other.setOneReg(set, value);
+    }
+    t.is(other.getOneReg(id), value, name);
   }
   t.deepEqual(unreadable, []);
   t.log(`${ids.length} registers, of which ${readOnly.length} can only be read: ${readOnly.join(' ')}`);

@@ -14,9 +14,10 @@ import {
   type Vm,
 } from '../../index.ts';
 import { enter, findGuest, type Guest } from './guests.ts';
+import { wholePages } from './page.ts';
 
 /** Everything a guest needs lies below this, and what it expects not to be mapped at or above it. */
-export const RAM_SIZE = 0x8000;
+export const RAM_SIZE = wholePages(0x8000);
 
 /** A machine with a guest on its first vCPU. */
 export interface Machine {

@@ -206,7 +206,7 @@ test('the process lives as long as a background run', async (t) => {
     `import { Kvm } from ${INDEX};
     import { enter, load } from ${COMMON_GUESTS};
     const vm = new Kvm().createVm();
-    vm.memory.map({ guestAddress: 0, size: 0x8000 });
+    vm.memory.map({ guestAddress: 0, size: 0x10000 });
     load(vm, 'spin');
     const vcpu = vm.createVcpu();
     enter(vcpu, 'spin');

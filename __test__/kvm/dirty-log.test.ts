@@ -1,15 +1,15 @@
 import test, { type ExecutionContext } from 'ava';
 
 import { Cap, DebugConsole, type KvmError, type MemoryRegion, type Vcpu, type Vm } from '../../index.ts';
-import { enter, load } from '../helpers/common-guests.ts';
+import { load } from '../helpers/common-guests.ts';
 import { exitOf, makeVm } from '../helpers/machine.ts';
+import { PAGE } from '../helpers/page.ts';
+import { END_OF_WRITTEN, PROGRESS, WRITTEN as ALL_WRITTEN, enterWritePages } from '../helpers/write-pages.ts';
 
 /** 100 pages are logged: the last word of the log has 36 bits. */
 const PAGES = 100;
-/** The guest writes pages 0x10 to 0xef; those of them that are logged. */
-const WRITTEN = Array.from({ length: PAGES - 0x10 }, (_, index) => 0x10 + index);
-/** The guest says where it is here; that is dropped, so that only the end of a lap ends a run. */
-const PROGRESS = { base: 0x10_0000, length: 4 };
+/** The pages that the guest writes; those of them that are logged. */
+const WRITTEN = ALL_WRITTEN.filter((page) => page < PAGES);
 
 interface Logged {
   vm: Vm;
@@ -20,12 +20,13 @@ interface Logged {
 function makeLogged(t: ExecutionContext, prepare: (vm: Vm) => void = () => undefined): Logged {
   const vm = makeVm(t);
   prepare(vm);
-  const region = vm.memory.map({ guestAddress: 0, size: PAGES * 4096, logDirtyPages: true });
-  vm.memory.map({ guestAddress: PAGES * 4096, size: 0xf0000 - PAGES * 4096 });
+  const region = vm.memory.map({ guestAddress: 0, size: PAGES * PAGE, logDirtyPages: true });
+  vm.memory.map({ guestAddress: PAGES * PAGE, size: END_OF_WRITTEN - PAGES * PAGE });
+  // What the guest says of its way is dropped, so that only the end of a lap ends a run.
   vm.mmio.attach(PROGRESS, new DebugConsole());
   load(vm, 'write-pages');
   const vcpu = vm.createVcpu();
-  enter(vcpu, 'write-pages');
+  enterWritePages(vcpu);
   return { vm, vcpu, region };
 }
 
@@ -92,7 +93,7 @@ test('`dirtyPages()` tells each page once, also where clearing is a step of its 
   region.dirtyPages();
   for (let laps = 0; laps < 2; laps++) {
     lap(vcpu);
-    vm.memory.writeUint8(5 * 4096, 1);
+    vm.memory.writeUint8(5 * PAGE, 1);
     includes(t, region.dirtyPages(), [5, ...WRITTEN]);
     t.deepEqual(region.dirtyPages(), []);
     t.deepEqual(pagesOf(vm.getDirtyLog(region.slot)), []);
@@ -121,7 +122,7 @@ test('a log that begins with all pages set', (t) => {
     return;
   }
   vm.enableManualDirtyLogProtect({ initiallySet: true });
-  const region = vm.memory.map({ guestAddress: 0, size: PAGES * 4096, logDirtyPages: true });
+  const region = vm.memory.map({ guestAddress: 0, size: PAGES * PAGE, logDirtyPages: true });
   t.is(pagesOf(vm.getDirtyLog(region.slot)).length, PAGES);
   t.is(region.dirtyPages().length, PAGES);
   t.deepEqual(region.dirtyPages(), []);
@@ -153,7 +154,7 @@ test('a part that cannot be cleared is refused, and nothing is cleared', (t) => 
     t.throws(() => vm.clearDirtyLog({ slot: 77, bitmap })),
     { code: 'ERR_KVM_IOCTL', errno: 2 },
   );
-  const unlogged = vm.memory.map({ guestAddress: 2 ** 30, size: 0x40000 });
+  const unlogged = vm.memory.map({ guestAddress: 2 ** 30, size: 64 * PAGE });
   t.like(
     t.throws(() => vm.clearDirtyLog({ slot: unlogged.slot, bitmap: BigUint64Array.of(1n) })),
     {
@@ -202,7 +203,7 @@ test('a host that lacks the two steps says so, and a closed machine that it is c
 
 test('a target that only says that it is one is refused', (t) => {
   const vm = makeVm(t);
-  vm.memory.map({ guestAddress: 0, size: 0x1000, logDirtyPages: true });
+  vm.memory.map({ guestAddress: 0, size: PAGE, logDirtyPages: true });
   const trap = new Proxy(() => 0, {
     get: () => {
       throw new Error('a trap');

@@ -9,24 +9,21 @@ import {
   type Vcpu,
   type Vm,
 } from '../../index.ts';
-import { enter, load, onArm, scaled } from '../helpers/common-guests.ts';
+import { load, onArm, scaled } from '../helpers/common-guests.ts';
 import { LANES } from '../helpers/lanes.ts';
 import { exitOf, makeVm, openKvm } from '../helpers/machine.ts';
+import { PAGE } from '../helpers/page.ts';
 import { until } from '../helpers/wait.ts';
-
-/** What the guest below writes: pages 0x10 to 0xef. A ring of 256 entries has room for 192. */
-const FIRST = 0x10;
-const LAST = 0xef;
-const WRITTEN = Array.from({ length: LAST - FIRST + 1 }, (_, index) => FIRST + index);
+import { ENTRIES, PROGRESS, ROOM, WRITTEN, enterWritePages } from '../helpers/write-pages.ts';
 
 /**
- * After each page the guest says so here, and Rust answers: KVM looks at the ring at each entry. (One that emulates
- * instructions does so hardly ever else, and would run over the ring's end.) After the last page it reads behind it.
+ * One lap of the guest: each of its pages is written once. What it says after each Rust answers: KVM looks at the ring at
+ * each entry. (One that emulates instructions does so hardly ever else, and would run over the ring's end.)
  */
-const PROGRESS = { base: 0x10_0000, length: 4 };
-
-/** One lap of the guest: each of its pages is written once. */
 const lap = (vcpu: Vcpu): unknown => exitOf(vcpu.run(), 'mmioRead');
+/** Where another region can be. */
+const BEHIND = 2 * PROGRESS.base;
+
 /** For laps without an end. */
 const LAPS: Handlers = { mmioRead: () => undefined };
 
@@ -43,7 +40,7 @@ function hasRings(t: ExecutionContext): boolean {
 /** Says aloud that this host takes no ring so small that the guest below fills it. */
 function hasSmallRings(t: ExecutionContext): boolean {
   if (!hasRings(t)) return false;
-  if (entriesOf(makeVm(t), 256) === 256) return true;
+  if (entriesOf(makeVm(t), ENTRIES) === ENTRIES) return true;
   t.log("skipped: this host's smallest ring has more entries than the guest writes pages");
   t.pass();
   return false;
@@ -67,15 +64,15 @@ const entriesOf = (vm: Vm, wanted: number): number => {
   }
 };
 
-function makeRinged(t: ExecutionContext, whenFull?: 'collect' | 'exit', entries = 256): Ringed {
+function makeRinged(t: ExecutionContext, whenFull?: 'collect' | 'exit', entries = ENTRIES): Ringed {
   const vm = makeVm(t);
   if (whenFull === undefined) entriesOf(vm, entries);
-  else vm.enableDirtyRing({ entries: 256, whenFull });
-  const region = vm.memory.map({ guestAddress: 0, size: 2 ** 20, logDirtyPages: true });
+  else vm.enableDirtyRing({ entries, whenFull });
+  const region = vm.memory.map({ guestAddress: 0, size: PROGRESS.base, logDirtyPages: true });
   load(vm, 'write-pages');
   vm.mmio.attach(PROGRESS, new DebugConsole());
   const vcpu = vm.createVcpu();
-  enter(vcpu, 'write-pages');
+  enterWritePages(vcpu);
   // What the program's own bytes made dirty.
   region.dirtyPages();
   return { vm, vcpu, region };
@@ -99,8 +96,8 @@ for (const [name, run] of LANES) {
     includes(t, region.dirtyPages(), WRITTEN);
     t.deepEqual(region.dirtyPages(), []);
     t.is(vcpu.stats.byRoute.javascript, laps);
-    // 224 pages into a ring with room for 192, which is then empty.
-    if (vm.dirtyRingEntries === 256) t.true(vcpu.stats.byReason.dirtyRingFull! >= laps);
+    // More pages than a ring has room for, which is then empty.
+    if (vm.dirtyRingEntries === ENTRIES) t.true(vcpu.stats.byReason.dirtyRingFull! >= laps);
   });
 
   test(`${name}: a full ring is an exit for a handler that wants it`, async (t) => {
@@ -112,7 +109,7 @@ for (const [name, run] of LANES) {
       dirtyRingFull: () => {
         full++;
         for (const found of vm.harvestDirtyRings()) for (const page of found.pages) pages.add(page);
-        t.true(vm.resetDirtyRings() >= 192);
+        t.true(vm.resetDirtyRings() >= ROOM);
       },
     });
     exitOf(end, 'mmioRead');
@@ -129,7 +126,7 @@ test('without a handler a full ring ends the run, and again until there is room'
   exitOf(vcpu.run(), 'dirtyRingFull');
   exitOf(vcpu.run(), 'dirtyRingFull');
   const [found] = vm.harvestDirtyRings();
-  t.true(found!.pages.length >= 192);
+  t.true(found!.pages.length >= ROOM);
   vm.resetDirtyRings();
   lap(vcpu);
 });
@@ -137,7 +134,7 @@ test('without a handler a full ring ends the run, and again until there is room'
 test('a harvested page is noted again after the reset', (t) => {
   if (!hasRings(t)) return;
   // Room for more than a lap: the run loop has nothing to do with it.
-  const { vm, vcpu, region } = makeRinged(t, undefined, 4096);
+  const { vm, vcpu, region } = makeRinged(t, undefined, 16 * ENTRIES);
   const harvestLap = (): number[] => {
     lap(vcpu);
     return vm.harvestDirtyRings().flatMap(({ pages }) => Array.from(pages));
@@ -156,9 +153,9 @@ test('a harvested page is noted again after the reset', (t) => {
 test('what the host writes is part of a harvest, in every region', (t) => {
   if (!hasRings(t)) return;
   const { vm } = makeRinged(t);
-  const other = vm.memory.map({ guestAddress: 0x20_0000, size: 0x4000 });
-  vm.memory.write(0x5fff, Uint8Array.of(1, 2));
-  vm.memory.writeUint8(0x20_3000, 1);
+  const other = vm.memory.map({ guestAddress: BEHIND, size: 4 * PAGE });
+  vm.memory.write(6 * PAGE - 1, Uint8Array.of(1, 2));
+  vm.memory.writeUint8(BEHIND + 3 * PAGE, 1);
   t.deepEqual(vm.harvestDirtyRings(), [
     { slot: 0, pages: Uint32Array.of(5, 6) },
     { slot: other.slot, pages: Uint32Array.of(3) },
@@ -178,11 +175,11 @@ test('a vCPU that is closed leaves its pages in the record', (t) => {
 test('a region that comes in the place of another does not inherit its pages', (t) => {
   if (!hasRings(t)) return;
   const { vm, vcpu } = makeRinged(t);
-  const old = vm.memory.map({ guestAddress: 0x20_0000, size: 0x1000, logDirtyPages: true, slot: 7 });
+  const old = vm.memory.map({ guestAddress: BEHIND, size: PAGE, logDirtyPages: true, slot: 7 });
   lap(vcpu);
   vm.memory.regions[0]!.unmap();
   old.unmap();
-  const fresh = vm.memory.map({ guestAddress: 0, size: 2 ** 20, logDirtyPages: true, slot: 0 });
+  const fresh = vm.memory.map({ guestAddress: 0, size: PROGRESS.base, logDirtyPages: true, slot: 0 });
   t.deepEqual(fresh.dirtyPages(), []);
   t.deepEqual(vm.harvestDirtyRings(), []);
 });
@@ -222,7 +219,7 @@ test('two vCPUs have a ring each', async (t) => {
   if (!hasRings(t)) return;
   const { vm, vcpu, region } = makeRinged(t);
   const second = vm.createVcpu();
-  enter(second, 'write-pages');
+  enterWritePages(second);
   const laps = [0, 0];
   const runs = [vcpu, second].map((one, at) => one.runInBackground({ mmioRead: () => void laps[at]!++ }));
   await until(() => laps.every((count) => count >= 3));
@@ -248,13 +245,13 @@ test('rings by the plain capability are rings as well, with the exit', (t) => {
   if (!hasSmallRings(t)) return;
   const vm = makeVm(t);
   if (!vm.checkExtension(Cap.DirtyLogRingAcqRel)) return t.pass();
-  vm.enableCap(Cap.DirtyLogRingAcqRel, [256 * 16]);
-  t.is(vm.dirtyRingEntries, 256);
-  const region = vm.memory.map({ guestAddress: 0, size: 2 ** 20, logDirtyPages: true });
+  vm.enableCap(Cap.DirtyLogRingAcqRel, [ENTRIES * 16]);
+  t.is(vm.dirtyRingEntries, ENTRIES);
+  const region = vm.memory.map({ guestAddress: 0, size: PROGRESS.base, logDirtyPages: true });
   load(vm, 'write-pages');
   vm.mmio.attach(PROGRESS, new DebugConsole());
   const vcpu = vm.createVcpu();
-  enter(vcpu, 'write-pages');
+  enterWritePages(vcpu);
   exitOf(vcpu.run(), 'dirtyRingFull');
   t.true(region.dirtyPages().length >= 100);
   return lap(vcpu);
@@ -301,7 +298,7 @@ test('a host without rings says so; one with them refuses what it cannot do', (t
     { code: 'ERR_KVM_IOCTL', errno: 22 },
   );
   t.is(vm.dirtyRingEntries, 0);
-  const entries = entriesOf(vm, 256);
+  const entries = entriesOf(vm, ENTRIES);
   t.is(vm.dirtyRingEntries, entries);
   t.like(
     t.throws(() => vm.enableDirtyRing({ entries })),

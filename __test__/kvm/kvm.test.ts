@@ -7,6 +7,7 @@ import test from 'ava';
 import { Cap, Kvm, KvmError } from '../../index.ts';
 import { INDEX, runModule } from '../helpers/child.ts';
 import { openKvm } from '../helpers/machine.ts';
+import { PAGE } from '../helpers/page.ts';
 
 test('the API has version 12', (t) => {
   t.is(openKvm(t).apiVersion, 12);
@@ -14,7 +15,7 @@ test('the API has version 12', (t) => {
 
 test('limits are those of a usable host', (t) => {
   const kvm = openKvm(t);
-  t.true(kvm.getVcpuMmapSize() >= 4096 && kvm.getVcpuMmapSize() % 4096 === 0);
+  t.true(kvm.getVcpuMmapSize() >= PAGE && kvm.getVcpuMmapSize() % PAGE === 0);
   t.true(kvm.getNrVcpus() >= 1);
   t.true(kvm.getMaxVcpus() >= kvm.getNrVcpus());
   t.true(kvm.getMaxVcpuId() >= kvm.getMaxVcpus());

@@ -23,6 +23,8 @@ import {
   onArm,
   setRegisters,
 } from '../helpers/common-guests.ts';
+import { RAM_SIZE } from '../helpers/machine.ts';
+import { PAGE } from '../helpers/page.ts';
 
 interface World {
   kvm: Kvm;
@@ -39,7 +41,7 @@ function world(t: ExecutionContext): World {
     vm.close();
     kvm.close();
   });
-  const region = vm.memory.map({ guestAddress: 0x1000, size: 0x2000, logDirtyPages: true });
+  const region = vm.memory.map({ guestAddress: 0, size: RAM_SIZE, logDirtyPages: true });
   load(vm, 'mmio-storm');
   const vcpu = vm.createVcpu();
   enter(vcpu, 'mmio-storm');
@@ -104,7 +106,7 @@ function vmUses({ vm, event }: World): Uses {
     'io.attach': () => vm.io.attach({ base: 1, length: 1 }, {}),
     'io.attach of a Rust device': () => vm.io.attach({ base: 1, length: 8 }, new Serial()),
     'mmio.attach': () => vm.mmio.attach({ base: 1, length: 1 }, {}),
-    'memory.map': () => vm.memory.map({ guestAddress: 0, size: 0x1000 }),
+    'memory.map': () => vm.memory.map({ guestAddress: 0, size: PAGE }),
     'memory.read': () => vm.memory.read(0x1000, 1),
     'memory.readInto': () => vm.memory.readInto(0x1000, new Uint8Array(1)),
     'memory.write': () => vm.memory.write(0x1000, new Uint8Array(1)),
@@ -149,7 +151,7 @@ function vcpuUses(vcpu: Vcpu): Uses {
     complete: () => vcpu.complete(),
     'a register': () => getRegister(vcpu, 'value'),
     'a register =': () => setRegisters(vcpu, { value: 1 }),
-    preFaultMemory: () => vcpu.preFaultMemory({ address: 0, size: 4096 }),
+    preFaultMemory: () => vcpu.preFaultMemory({ address: 0, size: PAGE }),
     'binaryStats of a vCPU': () => vcpu.binaryStats(),
     getMpState: () => vcpu.getMpState(),
     setMpState: () => vcpu.setMpState(0),
@@ -255,7 +257,7 @@ test('a transferred Vcpu belongs to whoever adopts it, once', async (t) => {
 test('an unmapped region says so and empties its windows; the others live on', (t) => {
   if (!hasKvm(t)) return;
   const { vm, region } = world(t);
-  const other = vm.memory.map({ guestAddress: 0x10_0000, size: 0x1000 });
+  const other = vm.memory.map({ guestAddress: 0x10_0000, size: PAGE });
   const [gone, stays] = [vm.memory.view(0x1000, 16), vm.memory.view(0x10_0000, 16)];
   region.unmap();
   region.unmap();

@@ -8,10 +8,14 @@ import { KvmError } from '../../index.ts';
 import { OUTPUT, boot, ended, enter, load } from '../helpers/common-guests.ts';
 import { LANES } from '../helpers/lanes.ts';
 import { exitOf, makeVm, openKvm } from '../helpers/machine.ts';
+import { PAGE, wholePages } from '../helpers/page.ts';
 import { until } from '../helpers/wait.ts';
 
-const PAGE = 0x1000;
 const GIB = 2 ** 30;
+
+/** What the guest writes: the first byte of its sixth page. */
+const WRITTEN = 5 * PAGE;
+const regs = { own: WRITTEN };
 
 /** A file of two pages: the first full of 1, the second full of 2. */
 function makeFile(t: ExecutionContext): string {
@@ -28,15 +32,15 @@ for (const backing of ['anonymous', 'memfd'] as const) {
   for (const shared of [false, true]) {
     test(`${backing} memory, ${shared ? 'shared' : 'private'}, is zero at first and holds a guest`, (t) => {
       const vm = makeVm(t);
-      const region = vm.memory.map({ guestAddress: 0x1000, size: PAGE, backing, shared });
-      t.deepEqual(vm.memory.read(0x1000, PAGE), new Uint8Array(PAGE));
-      vm.memory.map({ guestAddress: 0x5000, size: PAGE });
+      const region = vm.memory.map({ guestAddress: 0, size: 2 * PAGE, backing, shared });
+      t.deepEqual(vm.memory.read(PAGE, PAGE), new Uint8Array(PAGE));
+      vm.memory.map({ guestAddress: WRITTEN, size: PAGE });
       load(vm, 'dirty-one-page');
       const vcpu = vm.createVcpu();
-      enter(vcpu, 'dirty-one-page');
+      enter(vcpu, 'dirty-one-page', regs);
       ended(vcpu.run());
-      t.is(vm.memory.readUint8(0x5000), 0x5a);
-      t.like(region, { slot: 0, guestAddress: 0x1000, size: PAGE, readOnly: false, logDirtyPages: false });
+      t.is(vm.memory.readUint8(WRITTEN), 0x5a);
+      t.like(region, { slot: 0, guestAddress: 0, size: 2 * PAGE, readOnly: false, logDirtyPages: false });
     });
   }
 }
@@ -87,24 +91,27 @@ test('a file that shrinks reads as zero where it was, and does not end the proce
 
 test('a guest that uses what a file has lost ends with ERR_KVM_BACKING_LOST', (t) => {
   const path = makeFile(t);
-  const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x4000 });
-  vm.memory.map({ guestAddress: 0x4000, size: 2 * PAGE, backing: { path }, shared: true });
+  const { vm, vcpu } = boot(t, 'dirty-one-page', { regs, ramSize: 4 * PAGE });
+  vm.memory.map({ guestAddress: 4 * PAGE, size: 2 * PAGE, backing: { path }, shared: true });
   truncateSync(path, PAGE);
   t.throws(() => vcpu.run(), { instanceOf: KvmError, code: 'ERR_KVM_BACKING_LOST' });
 });
 
 for (const [name, run] of LANES) {
   test(`${name}: writes to a read-only region are exits, and change nothing`, async (t) => {
-    const { vm, vcpu } = boot(t, 'write-read-only', { ramSize: 0x3000 });
-    vm.memory.map({ guestAddress: 0x3000, size: PAGE, readOnly: true });
-    vm.memory.writeUint8(0x3000, 0x72);
+    const { vm, vcpu } = boot(t, 'write-read-only', {
+      regs: { own: 3 * PAGE },
+      ramSize: wholePages(0x3000),
+    });
+    vm.memory.map({ guestAddress: 3 * PAGE, size: PAGE, readOnly: true });
+    vm.memory.writeUint8(3 * PAGE, 0x72);
     const writes: [number, number, number][] = [];
     const end = await run(vcpu, {
       mmioWrite: ({ address, size, value }) => void writes.push([address, size, value]),
     });
     ended(end);
     t.deepEqual(writes, [
-      [0x3000, 1, 0x57],
+      [3 * PAGE, 1, 0x57],
       [OUTPUT, 1, 0x72],
     ]);
   });
@@ -121,31 +128,31 @@ test('the host may write to a read-only region through a window', (t) => {
 
 test('regions are listed by address, and slots are the lowest free ones', (t) => {
   const { memory } = makeVm(t);
-  const high = memory.map({ guestAddress: 0x4000, size: PAGE });
-  const low = memory.map({ guestAddress: 0x1000, size: PAGE });
-  const chosen = memory.map({ guestAddress: 0x9000, size: PAGE, slot: 7 });
+  const high = memory.map({ guestAddress: 4 * PAGE, size: PAGE });
+  const low = memory.map({ guestAddress: PAGE, size: PAGE });
+  const chosen = memory.map({ guestAddress: 9 * PAGE, size: PAGE, slot: 7 });
   t.deepEqual(memory.regions, [low, high, chosen]);
   t.deepEqual(
     [high, low, chosen].map((region) => region.slot),
     [0, 1, 7],
   );
   high.unmap();
-  t.is(memory.map({ guestAddress: 0x4000, size: PAGE }).slot, 0);
+  t.is(memory.map({ guestAddress: 4 * PAGE, size: PAGE }).slot, 0);
 });
 
 test('regions may touch but not overlap', (t) => {
   const { memory } = makeVm(t);
-  memory.map({ guestAddress: 0x2000, size: 0x2000 });
-  memory.map({ guestAddress: 0x1000, size: PAGE });
-  memory.map({ guestAddress: 0x4000, size: PAGE });
-  for (const guestAddress of [0x1000, 0x2000, 0x3000, 0x4000]) {
+  memory.map({ guestAddress: 2 * PAGE, size: 2 * PAGE });
+  memory.map({ guestAddress: PAGE, size: PAGE });
+  memory.map({ guestAddress: 4 * PAGE, size: PAGE });
+  for (const guestAddress of [PAGE, 2 * PAGE, 3 * PAGE, 4 * PAGE]) {
     t.throws(() => memory.map({ guestAddress, size: PAGE }), {
       instanceOf: KvmError,
       code: 'ERR_KVM_MEMORY_OVERLAP',
     });
   }
-  t.throws(() => memory.map({ guestAddress: 0, size: 0x10000 }), { code: 'ERR_KVM_MEMORY_OVERLAP' });
-  t.throws(() => memory.map({ guestAddress: 0x8000, size: PAGE, slot: 0 }), {
+  t.throws(() => memory.map({ guestAddress: 0, size: 16 * PAGE }), { code: 'ERR_KVM_MEMORY_OVERLAP' });
+  t.throws(() => memory.map({ guestAddress: 8 * PAGE, size: PAGE, slot: 0 }), {
     code: 'ERR_KVM_MEMORY_OVERLAP',
     message: /slot 0/,
   });
@@ -162,7 +169,10 @@ test('a slot that the host does not have is ERR_KVM_NO_SLOTS', (t) => {
 test('addresses, sizes and options are checked', (t) => {
   const { memory } = makeVm(t);
   const map = (options: object) => () => memory.map(options as never);
-  t.throws(map({ guestAddress: 1, size: PAGE }), { code: 'ERR_INVALID_ARG_VALUE', message: /4096/ });
+  t.throws(map({ guestAddress: 1, size: PAGE }), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: new RegExp(`${PAGE}`),
+  });
   t.throws(map({ guestAddress: 0, size: 1 }), { code: 'ERR_INVALID_ARG_VALUE' });
   t.throws(map({ guestAddress: 0, size: 0 }), { code: 'ERR_OUT_OF_RANGE' });
   t.throws(map({ guestAddress: -PAGE, size: PAGE }), { code: 'ERR_OUT_OF_RANGE' });
@@ -199,18 +209,18 @@ test('guest addresses may be above 4 GiB', (t) => {
 });
 
 test('unmapping takes the memory from the guest', (t) => {
-  const { vm, vcpu } = boot(t, 'dirty-one-page', { ramSize: 0x5000 });
-  const region = vm.memory.map({ guestAddress: 0x5000, size: PAGE });
+  const { vm, vcpu } = boot(t, 'dirty-one-page', { regs, ramSize: 5 * PAGE });
+  const region = vm.memory.map({ guestAddress: WRITTEN, size: PAGE });
   ended(vcpu.run());
-  t.is(vm.memory.readUint8(0x5000), 0x5a);
+  t.is(vm.memory.readUint8(WRITTEN), 0x5a);
   region.unmap();
   region.unmap();
   t.true(region.closed);
-  t.throws(() => vm.memory.readUint8(0x5000), { code: 'ERR_KVM_MEMORY_BOUNDS' });
+  t.throws(() => vm.memory.readUint8(WRITTEN), { code: 'ERR_KVM_MEMORY_BOUNDS' });
   t.throws(() => region.dirtyPages(), { code: 'ERR_KVM_CLOSED' });
-  enter(vcpu, 'dirty-one-page');
+  enter(vcpu, 'dirty-one-page', regs);
   const { address, size, value } = exitOf(vcpu.run(), 'mmioWrite');
-  t.deepEqual([address, size, value], [0x5000, 1, 0x5a]);
+  t.deepEqual([address, size, value], [WRITTEN, 1, 0x5a]);
 });
 
 test('memory that is mapped under a running guest is there at its next access', async (t) => {
@@ -246,45 +256,45 @@ test('a region that took the slot of an unmapped one is not touched by the old o
 
 test('an access may go from one region to the next', (t) => {
   const { memory } = makeVm(t);
-  memory.map({ guestAddress: 0x1000, size: PAGE });
-  memory.map({ guestAddress: 0x2000, size: PAGE });
+  memory.map({ guestAddress: PAGE, size: PAGE });
+  memory.map({ guestAddress: 2 * PAGE, size: PAGE });
   const bytes = Uint8Array.of(1, 2, 3, 4);
-  memory.write(0x1ffe, bytes);
-  t.deepEqual(memory.read(0x1ffe, 4), bytes);
-  t.is(memory.readUint32(0x1ffe), 0x0403_0201);
-  memory.fill(0x1fff, 2, 0xaa);
+  memory.write(2 * PAGE - 2, bytes);
+  t.deepEqual(memory.read(2 * PAGE - 2, 4), bytes);
+  t.is(memory.readUint32(2 * PAGE - 2), 0x0403_0201);
+  memory.fill(2 * PAGE - 1, 2, 0xaa);
   const target = new Uint8Array(4);
-  memory.readInto(0x1ffe, target);
+  memory.readInto(2 * PAGE - 2, target);
   t.deepEqual(target, Uint8Array.of(1, 0xaa, 0xaa, 4));
-  t.throws(() => memory.view(0x1ffe, 4), { code: 'ERR_KVM_MEMORY_BOUNDS' });
+  t.throws(() => memory.view(2 * PAGE - 2, 4), { code: 'ERR_KVM_MEMORY_BOUNDS' });
 });
 
 test('out of bounds is an error and changes nothing', (t) => {
   const { memory } = makeVm(t);
-  memory.map({ guestAddress: 0x1000, size: PAGE });
-  memory.map({ guestAddress: 0x3000, size: PAGE });
+  memory.map({ guestAddress: PAGE, size: PAGE });
+  memory.map({ guestAddress: 3 * PAGE, size: PAGE });
   const bounds = { instanceOf: KvmError, code: 'ERR_KVM_MEMORY_BOUNDS' };
   t.throws(() => memory.read(0, 1), bounds);
-  t.throws(() => memory.read(0xfff, 2), bounds);
-  t.throws(() => memory.read(0x1ffc, 8), bounds);
-  t.throws(() => memory.read(0x1000, 2 ** 52), bounds);
-  t.throws(() => memory.write(0x1ffe, Uint8Array.of(1, 2, 3)), bounds);
-  t.throws(() => memory.fill(0x1ffe, 3, 1), bounds);
-  t.throws(() => memory.writeUint32(0x1ffe, 1), bounds);
+  t.throws(() => memory.read(PAGE - 1, 2), bounds);
+  t.throws(() => memory.read(2 * PAGE - 4, 8), bounds);
+  t.throws(() => memory.read(PAGE, 2 ** 52), bounds);
+  t.throws(() => memory.write(2 * PAGE - 2, Uint8Array.of(1, 2, 3)), bounds);
+  t.throws(() => memory.fill(2 * PAGE - 2, 3, 1), bounds);
+  t.throws(() => memory.writeUint32(2 * PAGE - 2, 1), bounds);
   t.throws(() => memory.readBigUint64(2 ** 52 - 1), bounds);
-  t.throws(() => memory.view(0x1ffe, 3), bounds);
-  t.is(memory.readUint16(0x1ffe), 0);
+  t.throws(() => memory.view(2 * PAGE - 2, 3), bounds);
+  t.is(memory.readUint16(2 * PAGE - 2), 0);
   t.throws(() => memory.read(-1, 1), { code: 'ERR_OUT_OF_RANGE' });
-  t.throws(() => memory.read(0x1000, 1.5), { code: 'ERR_OUT_OF_RANGE' });
-  t.throws(() => memory.write(0x1000, [1] as never), { code: 'ERR_INVALID_ARG_TYPE' });
+  t.throws(() => memory.read(PAGE, 1.5), { code: 'ERR_OUT_OF_RANGE' });
+  t.throws(() => memory.write(PAGE, [1] as never), { code: 'ERR_INVALID_ARG_TYPE' });
 });
 
 test('nothing is read or written of an empty range in bounds', (t) => {
   const { memory } = makeVm(t);
-  memory.map({ guestAddress: 0x1000, size: PAGE });
-  t.is(memory.read(0x1000, 0).length, 0);
-  memory.write(0x1000, new Uint8Array(0));
-  memory.fill(0x1000, 0);
+  memory.map({ guestAddress: PAGE, size: PAGE });
+  t.is(memory.read(PAGE, 0).length, 0);
+  memory.write(PAGE, new Uint8Array(0));
+  memory.fill(PAGE, 0);
   t.throws(() => memory.read(0, 0), { code: 'ERR_KVM_MEMORY_BOUNDS' });
 });
 
@@ -324,11 +334,11 @@ test('scalars are little-endian and checked', (t) => {
 // ---- windows
 
 test('a window is the memory itself, both ways', (t) => {
-  const { vm, vcpu } = boot(t, 'dirty-one-page');
-  const view = vm.memory.view(0x5000, 16);
+  const { vm, vcpu } = boot(t, 'dirty-one-page', { regs, ramSize: 8 * PAGE });
+  const view = vm.memory.view(WRITTEN, 16);
   t.is(view.length, 16);
   view[1] = 7;
-  t.is(vm.memory.readUint8(0x5001), 7);
+  t.is(vm.memory.readUint8(WRITTEN + 1), 7);
   ended(vcpu.run());
   t.is(view[0], 0x5a);
 });
@@ -360,15 +370,15 @@ test('windows become empty when the machine is closed', (t) => {
 
 test('find gives the first whole match', (t) => {
   const { memory } = makeVm(t);
-  memory.map({ guestAddress: 0x1000, size: 0x2000 });
-  memory.write(0x1100, Buffer.from('aab aabb'));
-  t.is(memory.find('aabb'), 0x1104);
-  t.is(memory.find(Uint8Array.of(0x61, 0x62)), 0x1101);
-  t.is(memory.find('aab', { start: 0x1101 }), 0x1104);
-  t.is(memory.find('aabb', { end: 0x1107 }), undefined);
-  t.is(memory.find('aabb', { end: 0x1108 }), 0x1104);
+  memory.map({ guestAddress: PAGE, size: 2 * PAGE });
+  memory.write(PAGE + 0x100, Buffer.from('aab aabb'));
+  t.is(memory.find('aabb'), PAGE + 0x104);
+  t.is(memory.find(Uint8Array.of(0x61, 0x62)), PAGE + 0x101);
+  t.is(memory.find('aab', { start: PAGE + 0x101 }), PAGE + 0x104);
+  t.is(memory.find('aabb', { end: PAGE + 0x107 }), undefined);
+  t.is(memory.find('aabb', { end: PAGE + 0x108 }), PAGE + 0x104);
   t.is(memory.find('nowhere'), undefined);
-  t.is(memory.find('a', { start: 0x3000 }), undefined);
+  t.is(memory.find('a', { start: 3 * PAGE }), undefined);
   t.throws(() => memory.find(''), { code: 'ERR_INVALID_ARG_VALUE' });
 });
 
@@ -388,13 +398,13 @@ test('find sees across the chunks that it reads', (t) => {
 
 test('find sees across regions that touch, and passes over holes', (t) => {
   const { memory } = makeVm(t);
-  memory.map({ guestAddress: 0x2000, size: PAGE });
-  memory.map({ guestAddress: 0x1000, size: PAGE });
-  memory.map({ guestAddress: 0x5000, size: PAGE });
-  memory.write(0x1ffe, Buffer.from('abcd'));
-  memory.write(0x2fff, Buffer.from('x'));
-  memory.write(0x5000, Buffer.from('yz'));
-  t.is(memory.find('abcd'), 0x1ffe);
-  t.is(memory.find('yz'), 0x5000);
+  memory.map({ guestAddress: 2 * PAGE, size: PAGE });
+  memory.map({ guestAddress: PAGE, size: PAGE });
+  memory.map({ guestAddress: 5 * PAGE, size: PAGE });
+  memory.write(2 * PAGE - 2, Buffer.from('abcd'));
+  memory.write(3 * PAGE - 1, Buffer.from('x'));
+  memory.write(5 * PAGE, Buffer.from('yz'));
+  t.is(memory.find('abcd'), 2 * PAGE - 2);
+  t.is(memory.find('yz'), 5 * PAGE);
   t.is(memory.find('xyz'), undefined);
 });

@@ -58,7 +58,7 @@ test('private memory is the other side of a region, and the guest runs on the sh
     t.is(error?.syscall, 'KVM_SET_MEMORY_ATTRIBUTES');
   }
   const vcpu = vm.createVcpu();
-  enter(vcpu, findGuest('dirty-one-page'));
+  enter(vcpu, findGuest('dirty-one-page'), { rsi: 0x5000 });
   exitOf(vcpu.run({}, { timeoutMs: 5000 }), 'hlt');
   vm.memory.regions[0]!.unmap();
   vm.memory.map(place);

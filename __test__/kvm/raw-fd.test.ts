@@ -14,7 +14,7 @@ import {
   onArm,
   setRegisters,
 } from '../helpers/common-guests.ts';
-import { exitOf, makeEvent, makeVm, openKvm } from '../helpers/machine.ts';
+import { RAM_SIZE, exitOf, makeEvent, makeVm, openKvm } from '../helpers/machine.ts';
 
 function foreign(t: ExecutionContext, call: () => unknown, message: RegExp): void {
   t.throws(call, { instanceOf: KvmError, code: 'ERR_KVM_DESCRIPTOR', message });
@@ -47,7 +47,7 @@ test('a machine lives on in the object that took it, without the memory of the o
   const end = vcpu.run({}, { timeoutMs: 500 });
   if (end.reason === 'exit' && end.exit.kind === 'mmioWrite') t.not(end.exit.address, OUTPUT);
   else t.true(onArm || end.reason === 'exit', end.reason);
-  again.memory.map({ guestAddress: 0, size: 0x8000 });
+  again.memory.map({ guestAddress: 0, size: RAM_SIZE });
   load(again, 'mmio-storm');
   setRegisters(vcpu, { pc: ENTRY });
   vcpu.complete();

@@ -3,6 +3,7 @@ import test from 'ava';
 import { Cap, KvmError } from '../../index.ts';
 import { OUTPUT, boot, ended, enter, getRegister, load, setRegisters } from '../helpers/common-guests.ts';
 import { exitOf, makeEvent, makeVm, openKvm } from '../helpers/machine.ts';
+import { PAGE } from '../helpers/page.ts';
 
 const EEXIST = 17;
 const ENOENT = 2;
@@ -126,17 +127,18 @@ test('an ioeventfd needs a place, and a length for a value', (t) => {
 });
 
 test('the dirty log has one bit a page and is cleared by reading', (t) => {
-  const { vm, vcpu } = boot(t, 'dirty-one-page');
+  const regs = { own: 5 * PAGE };
+  const { vm, vcpu } = boot(t, 'dirty-one-page', { regs, ramSize: 8 * PAGE });
   const [region] = vm.memory.regions;
   const error = t.throws<KvmError>(() => vm.getDirtyLog(region!.slot), { code: 'ERR_KVM_IOCTL' });
   t.is(error?.errno, ENOENT);
   ended(vcpu.run());
 
   const logged = makeVm(t);
-  const { slot } = logged.memory.map({ guestAddress: 0, size: 0x8000, logDirtyPages: true });
+  const { slot } = logged.memory.map({ guestAddress: 0, size: 8 * PAGE, logDirtyPages: true });
   load(logged, 'dirty-one-page');
   const second = logged.createVcpu();
-  enter(second, 'dirty-one-page');
+  enter(second, 'dirty-one-page', regs);
   logged.getDirtyLog(slot);
   ended(second.run());
   t.deepEqual([...logged.getDirtyLog(slot)], [1n << 5n]);
@@ -146,7 +148,7 @@ test('the dirty log has one bit a page and is cleared by reading', (t) => {
 test('a closed machine refuses everything, and says that it is closed', (t) => {
   const vm = makeVm(t);
   const vcpu = vm.createVcpu();
-  const region = vm.memory.map({ guestAddress: 0, size: 0x1000 });
+  const region = vm.memory.map({ guestAddress: 0, size: PAGE });
   vm.close();
   vm.close();
   t.true(vm.closed);
@@ -159,7 +161,7 @@ test('a closed machine refuses everything, and says that it is closed', (t) => {
     () => vm.checkExtension(Cap.Irqchip),
     () => vm.enableCap(Cap.X86UserSpaceMsr),
     () => vm.getDirtyLog(0),
-    () => vm.memory.map({ guestAddress: 0, size: 0x1000 }),
+    () => vm.memory.map({ guestAddress: 0, size: PAGE }),
     () => vm.memory.read(0, 1),
     () => vm.memory.write(0, new Uint8Array(1)),
     () => vm.memory.find('x'),

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import test from 'ava';
 
 import * as layout from '../../lib/machine/layout-x86.ts';
-import { PAGE } from '../../lib/machine/size.ts';
 import { bands, constantsOf, drawMemory, hex, readLayouts } from '../../scripts/memory-picture.mjs';
 import { root } from '../../scripts/shared/paths.mjs';
 
@@ -12,6 +11,7 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const page = read('docs/boot.md');
 const machinePage = read('docs/machine.md');
 const { rust, typescript } = readLayouts();
+const { PAGE } = layout;
 
 /** The cells of the table below a heading, row by row, without the table's own heads. */
 function rows(heading: string, document = page): string[][] {

@@ -6,6 +6,7 @@ import * as fc from 'fast-check';
 
 import { Machine } from '../../index.ts';
 import { machinePlan } from '../../lib/machine/config.ts';
+import { PAGE } from '../helpers/page.ts';
 
 const KERNEL = Uint8Array.of(0xf4);
 
@@ -159,9 +160,9 @@ test('cpus: 1 to 32, as a number', (t) => {
 });
 
 test('memory: whole pages, at least one, at most what the host has', (t) => {
-  t.is(plan({ memory: 4096 }).memory, 4096);
+  t.is(plan({ memory: PAGE }).memory, PAGE);
   t.is(plan({ memory: '64K' }).memory, 65_536);
-  for (const value of [0, 1, 4095, 4097, 2 ** 20 + 1, 1.5, -4096, Number.NaN, 2 ** 60]) {
+  for (const value of [0, 1, PAGE - 1, PAGE + 1, 2 ** 20 + 1, 1.5, -PAGE, Number.NaN, 2 ** 60]) {
     refusesField(t, 'ERR_OUT_OF_RANGE', 'memory', value);
   }
   for (const value of ['0', '1', '1 B', '5000 B', '1048577']) {

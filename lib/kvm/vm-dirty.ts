@@ -6,9 +6,9 @@ import { VmArm64 } from './vm-arm64.ts';
 /** How `vm.enableDirtyRing()` makes the rings. */
 export interface DirtyRingOptions {
   /**
-   * The entries of each vCPU's ring, one a page that it wrote: a power of two, 256 or more, up to
-   * `kvm.checkExtensionInt(Cap.DirtyLogRingAcqRel) / 16`. The kernel keeps some of them for itself (64; on Intel hosts
-   * 512 more, so that the least is 1024 there).
+   * The entries of each vCPU's ring, one a page that it wrote: a power of two, from `vm.memory.pageSize / 16` (256 where
+   * pages have 4 KiB) to `kvm.checkExtensionInt(Cap.DirtyLogRingAcqRel) / 16`. The kernel keeps some of them for itself
+   * (64; on Intel hosts 512 more, so that the least is 1024 there).
    */
   entries: number;
   /**

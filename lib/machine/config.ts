@@ -14,12 +14,13 @@ import {
   string,
 } from '../internal/check.ts';
 import { invalidArgValue, outOfRange } from '../internal/errors.ts';
+import { pageSize } from '../internal/page.ts';
 import type { Range } from '../kvm/bus.ts';
 import type { RustDevice } from '../kvm/rust-devices.ts';
 import { defaultKernel } from './default-kernel.ts';
 import { checkDevices } from './device-config.ts';
 import { platform } from './platform.ts';
-import { PAGE, byteSize, readableSize, type ByteSize } from './size.ts';
+import { byteSize, readableSize, type ByteSize } from './size.ts';
 import { imageSource, type CheckedSource, type ImageSource } from './source.ts';
 
 /**
@@ -139,7 +140,10 @@ export interface MachineDevice {
 export interface MachineConfig {
   /** vCPUs, 1 to 32. Default 1. */
   cpus?: number;
-  /** RAM: bytes, a multiple of 4096, or a string such as `'512MiB'`; at most what the host has. Default `'256MiB'`. */
+  /**
+   * RAM: bytes, a multiple of the host's pages (`vm.memory.pageSize`), or a string such as `'512MiB'`; at most what the host
+   * has. Default `'256MiB'`.
+   */
   memory?: ByteSize;
   /** The kernel. Default: that of the package `vmhatch-kernel-x64`, if it is installed; on aarch64 there is none. */
   kernel?: ImageSource;
@@ -255,8 +259,9 @@ function ofPc<T>(name: string, value: T): T {
 function checkMemory(value: unknown): number {
   const name = 'config.memory';
   const memory = byteSize(name, value);
-  if (memory < PAGE) throw outOfRange(name, `>= ${PAGE} bytes`, value);
-  if (memory % PAGE !== 0) throw outOfRange(name, `a multiple of ${PAGE} bytes`, value);
+  const page = pageSize();
+  if (memory < page) throw outOfRange(name, `>= ${page} bytes`, value);
+  if (memory % page !== 0) throw outOfRange(name, `a multiple of ${page} bytes`, value);
   const host = totalmem();
   if (memory > host) {
     const range = `at most what this host has: ${readableSize(host)} (${readableSize(freemem())} of it free)`;

@@ -1,5 +1,8 @@
 /** Where a machine's parts are: guest-physical addresses, ports and interrupt lines. docs/boot.md draws it. */
 
+/** The size of a page of x86_64 in bytes. */
+export const PAGE = 4096;
+
 /** RAM below 4 GiB ends here at most; devices are between it and {@link RAM_ABOVE_HOLE}. */
 export const LOW_RAM_END = 0xc000_0000;
 

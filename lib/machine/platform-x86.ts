@@ -16,13 +16,13 @@ import {
   INTERRUPTS,
   INTERRUPT_LINES,
   MAX_CPUS,
+  PAGE,
   PORTS,
   RAM_ABOVE_HOLE,
   TSS_ADDRESS,
   ramRanges,
 } from './layout-x86.ts';
 import type { Platform } from './platform.ts';
-import { PAGE } from './size.ts';
 import { bootError, type Image } from './source.ts';
 
 /** The platform of a PC without PCI. */

@@ -1,9 +1,6 @@
 import { invalidArgType, invalidArgValue, outOfRange } from '../internal/errors.ts';
 import { ADDRESS_LIMIT } from '../internal/check.ts';
 
-/** The size of a page of guest memory in bytes. */
-export const PAGE = 4096;
-
 /** A number of bytes, or a string as people write it: `'512MiB'`, `'5GiB'`, `'64K'`. Units are powers of two. */
 export type ByteSize = number | string;
 

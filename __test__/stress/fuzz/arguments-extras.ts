@@ -1,5 +1,6 @@
 /** What members take that deal with dirty memory, statistics, and what newer hosts offer. */
 import * as fc from 'fast-check';
+import { PAGE } from '../../helpers/page.ts';
 import { flag, page, u64 } from './basics.ts';
 import { listOf, oneOf, values, type Recipe } from './recipe.ts';
 import { fields } from './record.ts';
@@ -55,7 +56,7 @@ export const extrasVm: Readonly<Record<string, Args>> = {
 
 export const extrasVcpu: Readonly<Record<string, Args>> = {
   binaryStats: nothing,
-  preFaultMemory: [fields({ address: page, size: oneOf(0x1000, 0x8000, 2 ** 40) }, ['address', 'size'])],
+  preFaultMemory: [fields({ address: page, size: oneOf(PAGE, 8 * PAGE, 2 ** 40) }, ['address', 'size'])],
   getTscOffset: nothing,
   setTscOffset: [fc.oneof(u64, oneOf(0, -1, -(2n ** 63n)))],
   enforcePvFeatureCpuid: nothing,

@@ -1,6 +1,7 @@
 /** What each public member takes when somebody means it; the tests then spoil it. */
 import * as fc from 'fast-check';
 import { Cap } from 'vmhatch';
+import { PAGE } from '../../helpers/page.ts';
 import { arm64Vcpu, arm64Vm } from './arguments-arm64.ts';
 import { binaryStats, extrasVcpu, extrasVm } from './arguments-extras.ts';
 import { descriptor, kvmDevice, x86Vcpu, x86Vm } from './arguments-x86.ts';
@@ -250,7 +251,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
         {
           guestAddress: page,
           // A few terabytes would be granted, and cost the kernel gigabytes for its own tables.
-          size: oneOf(0x1000, 0x2000, 0x40_0000, 2 ** 43, 2 ** 46, 2 ** 51),
+          size: oneOf(PAGE, 2 * PAGE, 0x40_0000, 2 ** 43, 2 ** 46, 2 ** 51),
           backing: fc.oneof(
             oneOf('anonymous', 'memfd'),
             fields({ path: oneOf('/dev/zero', '/proc/self/exe', '/', '/nowhere'), offset: page }),
@@ -265,7 +266,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Args>>>> = {
             oneOf(undefined, undefined, undefined),
             from('private memory', (world) => world.guestMemfd),
           ),
-          guestMemfdOffset: oneOf(0, 0x1000),
+          guestMemfdOffset: oneOf(0, PAGE),
         },
         ['guestAddress', 'size'],
       ),

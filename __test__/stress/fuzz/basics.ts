@@ -1,12 +1,13 @@
 /** Arguments that many members take. */
 import * as fc from 'fast-check';
 import { Cap } from 'vmhatch';
+import { PAGE } from '../../helpers/page.ts';
 import { oneOf, values } from './recipe.ts';
 import { fields } from './record.ts';
 
 export const address = oneOf(0, 0x1000, 0x1ffe, 0x7fff, 0x8000, 0x10_0000, 0x10_1fff, 0x20_0000, 2 ** 52 - 1);
-export const page = oneOf(0, 0x1000, 0x20_0000, 0x30_0000, 0x40_0000, 2 ** 40, 2 ** 52 - 4096);
-export const length = oneOf(0, 1, 2, 8, 4096, 4097, 0x8000, 2 ** 31, 2 ** 52);
+export const page = oneOf(0, PAGE, 0x20_0000, 0x30_0000, 0x40_0000, 2 ** 40, 2 ** 52 - PAGE);
+export const length = oneOf(0, 1, 2, 8, PAGE, PAGE + 1, 0x8000, 2 ** 31, 2 ** 52);
 export const u8 = values(fc.integer({ min: 0, max: 255 }));
 export const u32 = values(fc.integer({ min: 0, max: 0xffff_ffff }));
 export const u64 = values(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }));

@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { Vcpu } from 'vmhatch';
 import { getRegister, onArm, setRegisters } from '../../helpers/common-guests.ts';
+import { PAGE } from '../../helpers/page.ts';
 import { makeVcpu, type Model, type Real, type VcpuState } from './model.ts';
 import { explain, outcomeOf } from './verdict.ts';
 
@@ -11,9 +12,8 @@ type Command = fc.AsyncCommand<Model, Real>;
 /** An expected end: a code, or nothing for success. */
 type Expected = string | undefined;
 
-const PAGE = 4096;
 /** Where the regions of the model go: each has its own place. */
-const placeOf = (index: number): number => 0x10_0000 + index * 0x1_0000;
+const placeOf = (index: number): number => 0x10_0000 + index * 4 * PAGE;
 
 /** Does it, and compares what came of it with what had to come. */
 async function expect(what: string, expected: Expected, run: () => unknown): Promise<void> {
@@ -252,7 +252,7 @@ const machineCommands: readonly Command[] = [
   ),
   command('memory.map over code', (model, real) =>
     expect('memory.map over code', model.vmOpen ? 'ERR_KVM_MEMORY_OVERLAP' : 'ERR_KVM_CLOSED', () =>
-      real.vm.memory.map({ guestAddress: 0x1000, size: PAGE }),
+      real.vm.memory.map({ guestAddress: 0, size: PAGE }),
     ),
   ),
   command('io.attach', async (model, real) => {

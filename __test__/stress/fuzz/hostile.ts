@@ -1,6 +1,7 @@
 /** Values that nobody means: of wrong types, at the edges of ranges, and objects that do something when looked at. */
 import * as fc from 'fast-check';
 import { Vm } from 'vmhatch';
+import { PAGE } from '../../helpers/page.ts';
 import { oneOf, recipe, values, type Recipe } from './recipe.ts';
 import { CallersOwnError, TrapError } from './verdict.ts';
 import type { World } from './world.ts';
@@ -20,7 +21,7 @@ const EDGES = [
   2 ** 32,
   2 ** 47,
   2 ** 48,
-  2 ** 52 - 4096,
+  2 ** 52 - PAGE,
   2 ** 52,
   2 ** 53 - 1,
   2 ** 53,
@@ -35,8 +36,8 @@ const EDGES = [
   256,
   65535,
   65536,
-  4095,
-  4096,
+  PAGE - 1,
+  PAGE,
 ];
 const BIG_EDGES = [
   0n,
@@ -219,7 +220,7 @@ export const actions: readonly [string, (world: World) => void][] = [
   ['kick()', (world) => world.vcpu.kickHandle.kick()],
   ['transfer()', (world) => void world.spareVcpu.transfer()],
   ['setRegs()', (world) => world.vcpu.setRegs({ rax: 1 })],
-  ['map()', (world) => void world.vm.memory.map({ guestAddress: 0x40_0000, size: 0x1000 })],
+  ['map()', (world) => void world.vm.memory.map({ guestAddress: 0x40_0000, size: PAGE })],
   [
     'step()',
     (world) => {

@@ -10,6 +10,7 @@ import {
   type Vm,
 } from 'vmhatch';
 import { load, onArm } from '../../helpers/common-guests.ts';
+import { wholePages } from '../../helpers/page.ts';
 import { enterGuest } from './world.ts';
 
 /** What a vCPU is in. */
@@ -47,7 +48,7 @@ export function startModel(): Model {
 export function startReal(): Real {
   const kvm = new Kvm();
   const vm = kvm.createVm();
-  vm.memory.map({ guestAddress: 0x1000, size: 0x1000, slot: 0 });
+  vm.memory.map({ guestAddress: 0, size: wholePages(0x2000), slot: 0 });
   // mov cx, 0x400; loop to itself; out dx, al; jmp to the start: an exit, some work, then the next one.
   if (onArm) load(vm, 'mmio-storm');
   else vm.memory.write(0x1000, Uint8Array.of(0xb9, 0x00, 0x04, 0xe2, 0xfe, 0xee, 0xeb, 0xf8));

@@ -26,11 +26,12 @@ import {
   type Vm,
 } from 'vmhatch';
 import { END, ENTRY, OUTPUT, enter, load, onArm } from '../../helpers/common-guests.ts';
+import { PAGE, wholePages } from '../../helpers/page.ts';
 
 /** Where the guest's code is. */
 export const CODE = ENTRY;
 /** The mapped memory's length; the guest's accesses above it are exits. */
-export const RAM = 0x8000;
+export const RAM = wholePages(0x8000);
 
 /** The guest's accesses to addresses that are no memory. */
 export const ACCESSES = onArm ? { base: OUTPUT, length: 8 } : { base: 0x9000, length: 1 };
@@ -72,7 +73,7 @@ const closed = (() => {
   const kvm = new Kvm();
   const closedKvm = new Kvm();
   const vm = closedKvm.createVm();
-  const region = vm.memory.map({ guestAddress: 0, size: 0x1000 });
+  const region = vm.memory.map({ guestAddress: 0, size: PAGE });
   const vcpu = vm.createVcpu();
   const eventFd = new EventFd();
   for (const one of [vm, closedKvm, eventFd]) one.close();
@@ -81,7 +82,7 @@ const closed = (() => {
 
 /** Dirty rings, where the host has them. */
 function enableRings(vm: Vm): void {
-  if (vm.checkExtension(Cap.DirtyLogRingAcqRel)) vm.enableDirtyRing({ entries: 1024 });
+  if (vm.checkExtension(Cap.DirtyLogRingAcqRel)) vm.enableDirtyRing({ entries: Math.max(1024, PAGE / 16) });
 }
 
 /** Live objects by class. */
@@ -118,7 +119,11 @@ export class World {
     this.#irqChip = irqChip;
     if (irqChip) makeInterruptControllers(this.vm, true);
     this.region = this.vm.memory.map({ guestAddress: 0, size: RAM, logDirtyPages: true });
-    this.spareRegion = this.vm.memory.map({ guestAddress: 0x10_0000, size: 0x2000, backing: 'memfd' });
+    this.spareRegion = this.vm.memory.map({
+      guestAddress: 0x10_0000,
+      size: wholePages(0x2000),
+      backing: 'memfd',
+    });
     loadGuest(this.vm);
     this.vcpu = this.vm.createVcpu();
     enterGuest(this.vcpu);
@@ -299,7 +304,7 @@ export function canary(): void {
   const kvm = new Kvm();
   try {
     const vm = kvm.createVm();
-    vm.memory.map({ guestAddress: CODE, size: 0x1000 });
+    vm.memory.map({ guestAddress: 0, size: wholePages(2 * CODE) });
     load(vm, 'mmio-burst');
     const vcpu = vm.createVcpu();
     enter(vcpu, 'mmio-burst', { value: 4, step: 1 });

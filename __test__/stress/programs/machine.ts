@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 
 import { Kvm, type Vcpu, type Vm } from '../../../index.ts';
 import { enter, load, type CommonGuest, type CommonRegs } from '../../helpers/common-guests.ts';
+import { wholePages } from '../../helpers/page.ts';
 
 const guests = new URL('../../../crates/test-guests/guests/', import.meta.url);
 
@@ -36,7 +37,7 @@ export function machine(guest: string | Uint8Array, kvm = new Kvm()): Machine {
 /** Likewise, with a guest that both architectures have. */
 export function commonMachine(guest: CommonGuest, regs?: CommonRegs, kvm = new Kvm()): Machine {
   const vm = kvm.createVm();
-  vm.memory.map({ guestAddress: 0x1000, size: 0x7000 });
+  vm.memory.map({ guestAddress: 0, size: wholePages(0x8000) });
   load(vm, guest);
   const vcpu = vm.createVcpu();
   enter(vcpu, guest, regs);

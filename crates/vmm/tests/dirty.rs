@@ -33,7 +33,7 @@ fn a_ring_tells_the_page_once() {
     assert_eq!(vm.dirty_ring_entries(), 1024);
     vm.map_memory(&region(0, 0x4000)).unwrap();
     vm.map_memory(&logged(0x4000, 0x4000)).unwrap();
-    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |_| ());
+    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |regs| regs.rsi = 0x5000);
     vm.take_dirty_pages();
     assert_eq!(step(&vcpu), Status::Exit as u32);
     assert!(vm.harvest_dirty_rings().unwrap() >= 1);
@@ -50,7 +50,7 @@ fn a_vcpu_that_closes_leaves_its_pages() {
     let Some(vm) = ringed() else { return };
     vm.map_memory(&region(0, 0x4000)).unwrap();
     vm.map_memory(&logged(0x4000, 0x4000)).unwrap();
-    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |_| ());
+    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |regs| regs.rsi = 0x5000);
     assert_eq!(step(&vcpu), Status::Exit as u32);
     vcpu.close();
     drop(vcpu);
@@ -111,7 +111,7 @@ fn the_log_is_cleared_in_parts() {
 #[test]
 fn statistics_are_read_until_their_owner_closes() {
     let Some(vm) = machine(&port().0) else { return };
-    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |_| ());
+    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |regs| regs.rsi = 0x5000);
     let of_vm = match vm.stats() {
         Err(error) if error.code == ErrorCode::Unsupported => return eprintln!("skipped: {error}"),
         result => result.unwrap(),

@@ -135,7 +135,7 @@ fn dirty_pages_are_the_guests_the_hosts_and_those_under_writable_views() {
     let Some(kvm) = kvm() else { return };
     let vm = kvm.create_vm(0, Arc::clone(&port)).unwrap();
     vm.map_memory(&RegionConfig { log_dirty_pages: true, ..region(0, 0x8000) }).unwrap();
-    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |_| ());
+    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |regs| regs.rsi = 0x5000);
     assert_eq!(vm.dirty_pages(0, true).unwrap(), [1], "the program was written");
     assert_eq!(step(&vcpu), Status::Exit as u32);
     assert_eq!(vm.dirty_pages(0, false).unwrap(), [5]);
@@ -160,7 +160,7 @@ fn kvms_own_log_is_cleared_by_reading_and_missing_without_the_flag() {
     let vm = kvm.create_vm(0, Arc::clone(&port)).unwrap();
     vm.map_memory(&RegionConfig { log_dirty_pages: true, ..region(0, 0x8000) }).unwrap();
     vm.map_memory(&region(0x10_0000, PAGE)).unwrap();
-    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |_| ());
+    let vcpu = vcpu(&vm, &guests::DIRTY_ONE_PAGE, |regs| regs.rsi = 0x5000);
     assert_eq!(step(&vcpu), Status::Exit as u32);
     assert_eq!(vm.dirty_log(0).unwrap(), [1 << 5]);
     assert_eq!(vm.dirty_log(0).unwrap(), [0]);

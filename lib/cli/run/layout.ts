@@ -1,5 +1,4 @@
-import { ramRanges as machineRam } from '../../machine/layout-x86.ts';
-import { PAGE } from '../../machine/size.ts';
+import { PAGE, ramRanges as machineRam } from '../../machine/layout-x86.ts';
 import { UsageError } from '../usage-error.ts';
 import { hex, formatBytes } from '../quantity.ts';
 import { cpuStart, tablesSize } from './cpu-mode.ts';
