@@ -1,5 +1,5 @@
 /** One life of a machine, from power-on to its end: the virtual machine, its vCPUs and who answers its accesses. */
-import { KvmError, makeNativeError, outOfRange } from '../internal/errors.ts';
+import { KvmError, makeNativeError } from '../internal/errors.ts';
 import { nativeVm } from '../internal/native-vm.ts';
 import type { NativeBootPlan, NativeBootResult, NativeEntry } from '../internal/native.ts';
 import type { Kvm } from '../kvm/kvm.ts';
@@ -38,10 +38,6 @@ export async function makeBoard(kvm: Kvm, plan: MachinePlan, chipset: Chipset): 
   plan.signal?.throwIfAborted();
   const vm = kvm.createVm();
   try {
-    const { pageSize } = vm.memory;
-    if (plan.memory % pageSize !== 0) {
-      throw outOfRange('config.memory', `a multiple of ${pageSize} bytes, a page of this host`, plan.memory);
-    }
     for (const range of platform.ramRanges(plan.memory)) vm.memory.map({ ...range, hugePages: true });
     const vcpus = platform.makeProcessors(kvm, vm, plan, images.kernel);
     attachDevices(vm, plan, chipset);
