@@ -17,15 +17,17 @@ test('a guest lives far up in the addresses', (t) => {
 });
 
 test('huge pages are asked for, and the guest runs in them', (t) => {
-  const MIB2 = 2 ** 21;
+  // What a page of entries maps: 2 MiB where pages have 4 KiB, 32 MiB where they have 16 KiB.
+  const huge = (PAGE / 8) * PAGE;
   const { vm, vcpu } = bootArm(t, 'dirty-one-page', { regs: { x3: 0x5000 } });
-  vm.memory.map({ guestAddress: MIB2, size: 2 * MIB2, hugePages: true });
-  vm.memory.fill(MIB2, 2 * MIB2, 0x11);
-  writeCode(vm, MIB2, findArmGuest('dirty-one-page').bytes);
-  vcpu.armRegs.pc = BigInt(MIB2);
+  vm.memory.map({ guestAddress: huge, size: 2 * huge, hugePages: true });
+  vm.memory.fill(huge, PAGE, 0x11);
+  vm.memory.fill(3 * huge - PAGE, PAGE, 0x11);
+  writeCode(vm, huge, findArmGuest('dirty-one-page').bytes);
+  vcpu.armRegs.pc = BigInt(huge);
   exitOf(vcpu.run(), 'systemEvent');
   t.is(vm.memory.readUint8(0x5000), 0x5a);
-  t.is(vm.memory.readUint8(3 * MIB2 - 1), 0x11);
+  t.is(vm.memory.readUint8(3 * huge - 1), 0x11);
 });
 
 test('there are no ports: a guest cannot reach them, and an event of one never comes', (t) => {

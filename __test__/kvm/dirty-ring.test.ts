@@ -228,10 +228,13 @@ test('two vCPUs have a ring each', async (t) => {
   includes(t, region.dirtyPages(), WRITTEN);
 });
 
-test('with rings there is no log of a slot', (t) => {
+test('with rings there is no log of a slot, or it has only what the kernel writes itself', (t) => {
   if (!hasRings(t)) return;
-  const { vm, region } = makeRinged(t);
-  if (vm.checkExtension(Cap.DirtyLogRingWithBitmap)) return t.pass();
+  const { vm, vcpu, region } = makeRinged(t);
+  if (vm.checkExtension(Cap.DirtyLogRingWithBitmap)) {
+    lap(vcpu);
+    return t.true(vm.getDirtyLog(region.slot).every((word) => word === 0n));
+  }
   t.throws(() => vm.getDirtyLog(region.slot), { code: 'ERR_KVM_IOCTL' });
   return t.like(
     t.throws(() => vm.clearDirtyLog({ slot: region.slot, bitmap: new BigUint64Array(4) })),

@@ -49,7 +49,8 @@ export interface MapOptions {
   logDirtyPages?: boolean;
   /**
    * Whether the host may use pages of 2 MiB for fresh memory (`MADV_HUGEPAGE`): fewer faults and faster address
-   * translation, for memory that is taken 2 MiB at a time. Default false.
+   * translation, for memory that is taken 2 MiB at a time. On hosts of aarch64 whose pages have 16 KiB they have 32 MiB,
+   * and 512 MiB with 64 KiB. A region that is smaller has none. Default false.
    */
   hugePages?: boolean;
   /**

@@ -176,7 +176,7 @@ fn writes_to_a_read_only_region_become_exits() {
     vm.map_memory(&region(0, 0x3000)).unwrap();
     vm.map_memory(&RegionConfig { read_only: true, ..region(0x3000, PAGE) }).unwrap();
     vm.memory.write(0x3000, b"r").unwrap();
-    let vcpu = vcpu(&vm, &guests::WRITE_READ_ONLY, |_| ());
+    let vcpu = vcpu(&vm, &guests::WRITE_READ_ONLY, |regs| regs.rsi = 0x3000);
     assert_eq!(step(&vcpu), Status::MmioWrite as u32);
     assert_eq!(step(&vcpu), Status::MmioWrite as u32);
     assert_eq!(vcpu.pages.mmio(), (0x10000, b"r".to_vec()));

@@ -14,8 +14,11 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr::null_mut;
 use std::sync::Mutex;
 
-/// The size of a large page where pages have 4 KiB, in bytes.
-const HUGE_PAGE: usize = 2 << 20;
+/// The size of a large page in bytes, which a page full of entries of 8 bytes describes: 2 MiB where pages have 4 KiB,
+/// 32 MiB where they have 16 KiB.
+fn huge_page() -> usize {
+    page_size() / 8 * page_size()
+}
 
 /// Where a region's bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,16 +107,16 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// The same range where 2 MiB pages fit, and the host asked to use such pages. Not for mapped files.
+    /// The same range where large pages fit, and the host asked to use such pages. Not for mapped files.
     ///
     /// # Errors
     ///
     /// [`ErrorCode::Memory`] when the host has no room for the move.
     pub fn with_huge_pages(mut self) -> Result<Self, Error> {
-        if self.length < HUGE_PAGE || self.is_file() {
+        if self.length < huge_page() || self.is_file() {
             return Ok(self);
         }
-        if !(self.address as usize).is_multiple_of(HUGE_PAGE) {
+        if !(self.address as usize).is_multiple_of(huge_page()) {
             self.address = self.move_to_boundary()?;
         }
         // Advice: a host without such pages has no use for it.
@@ -124,16 +127,16 @@ impl Mapping {
         Ok(self)
     }
 
-    /// Moves the range, which nobody has used yet, to a multiple of [`HUGE_PAGE`]; the new address.
+    /// Moves the range, which nobody has used yet, to a multiple of [`huge_page`]; the new address.
     fn move_to_boundary(&self) -> Result<*mut u8, Error> {
-        let room = self.length + HUGE_PAGE;
+        let room = self.length + huge_page();
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: no address is asked for, so nothing that exists is replaced; the result is checked.
         let start = unsafe { libc::mmap(null_mut(), room, libc::PROT_NONE, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return Err(Error::last_os(ErrorCode::Memory, "mmap"));
         }
-        let head = (start as usize).next_multiple_of(HUGE_PAGE) - start as usize;
+        let head = (start as usize).next_multiple_of(huge_page()) - start as usize;
         let target = start.wrapping_byte_add(head);
         // SAFETY: the target lies in the room made above, which nobody else knows, and has our length there; nobody
         // has the address of the old range yet.

@@ -27,7 +27,7 @@ pub struct RegionConfig {
     pub read_only: bool,
     /// Whether KVM notes the guest's writes (`KVM_MEM_LOG_DIRTY_PAGES`).
     pub log_dirty_pages: bool,
-    /// Whether the host may use 2 MiB pages for it (`MADV_HUGEPAGE`).
+    /// Whether the host may use large pages for it (`MADV_HUGEPAGE`).
     pub huge_pages: bool,
     /// Whether the guest sees it in system management mode, too: that has an address space of its own.
     pub smm: bool,
